@@ -49,6 +49,9 @@ ACCOUNT = LOCKS / hashlib.sha256(os.environ.get("DOCKER_HOST", "").encode()).hex
 os.environ["BUILDX_CONFIG"] = str(ACCOUNT / "buildx")
 os.environ["XDG_STATE_HOME"] = str(ACCOUNT / "state")
 
+PATIENCE_S = 600.0
+"""How long a test waits for what must come: long on any machine, however busy."""
+
 DRIVERS = {"docker": "default", "docker-container": "auto"}
 """Driver → the `builder:` that chooses it: on the engine's own, and on what most people have."""
 
@@ -148,19 +151,19 @@ def start(*arguments, cwd=ROOT, env=None):
     )
 
 
-def finish(process, timeout=180):
+def finish(process, timeout=PATIENCE_S):
     began = time.monotonic()
     try:
         stdout, stderr = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
         process.terminate()  # else its builds outlive the test, and its builder counts as one in use
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = process.communicate(timeout=PATIENCE_S)
         pytest.fail(f"no end after {timeout} s\n{stdout}\n{stderr}")
     assert "Traceback" not in stderr, stderr
     return Done(process.returncode, stdout, stderr, time.monotonic() - began)
 
 
-def multibuild(*arguments, cwd=ROOT, env=None, timeout=180):
+def multibuild(*arguments, cwd=ROOT, env=None, timeout=PATIENCE_S):
     return finish(start(*arguments, cwd=cwd, env=env), timeout)
 
 
@@ -171,7 +174,7 @@ class Registry:
         request = urllib.request.Request(
             f"http://{REGISTRY}/v2/{repository}/manifests/{target}", headers={"Accept": accept}
         )
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
             return json.load(answer)
 
     def blob(self, repository, digest):
@@ -184,7 +187,7 @@ class Registry:
         request = urllib.request.Request(
             f"http://{REGISTRY}/v2/{repository}/manifests/{digest}", method="DELETE"
         )
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
             assert answer.status == 202
 
     def exists(self, repository, target):
@@ -197,7 +200,9 @@ class Registry:
         return True
 
     def tags(self, repository):
-        with urllib.request.urlopen(f"http://{REGISTRY}/v2/{repository}/tags/list", timeout=20) as answer:
+        with urllib.request.urlopen(
+            f"http://{REGISTRY}/v2/{repository}/tags/list", timeout=PATIENCE_S
+        ) as answer:
             return json.load(answer)["tags"] or []
 
     def images(self, repository, target):
@@ -271,7 +276,7 @@ def docker(*arguments, check=True, env=None):
         ["docker", *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         env={**os.environ, **(env or {})},
     )
     if check:
@@ -291,7 +296,7 @@ class Readers:
             [f"{self.prefix}/usr/bin/{program}", *map(str, arguments)],
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE_S,
             env={**os.environ, "LD_LIBRARY_PATH": libraries},
         )
         if check:

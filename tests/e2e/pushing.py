@@ -7,7 +7,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.conftest import REGISTRY
+from e2e.conftest import PATIENCE_S, REGISTRY
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -17,7 +17,7 @@ GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 def _send(method, url, data=None, headers=None):
     request = urllib.request.Request(url, data=data, method=method, headers=headers or {})
-    with urllib.request.urlopen(request, timeout=120) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
         return dict(answer.headers)
 
 
@@ -50,7 +50,7 @@ def copy_image(source, target, tag, digest="latest"):
     """
     url = f"http://{REGISTRY}/v2/{source}/manifests/{digest}"
     accept = {"Accept": f"{INDEX}, {MANIFEST}"}
-    with urllib.request.urlopen(urllib.request.Request(url, headers=accept), timeout=20) as answer:
+    with urllib.request.urlopen(urllib.request.Request(url, headers=accept), timeout=PATIENCE_S) as answer:
         content, media_type = answer.read(), answer.headers["Content-Type"]
     document = json.loads(content)
     for child in document.get("manifests", ()):

@@ -10,7 +10,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.conftest import free_port
+from e2e.conftest import PATIENCE_S, free_port
 
 from builders.lab.paths import lab
 
@@ -38,7 +38,7 @@ class RealRegistry:
         request = urllib.request.Request(
             f"{scheme}://{self.host}/v2/{path}", data=data, method=method, headers=headers or {}
         )
-        with urllib.request.urlopen(request, timeout=60, context=context) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S, context=context) as answer:
             return answer.headers, answer.read()
 
     def digest(self, repository, target):
@@ -107,11 +107,11 @@ def another_registry(folder: Path, *, with_ca: bool = False, **settings):
             yield RealRegistry(f"localhost:{port}", ca)
         finally:
             serving.terminate()
-            serving.wait(30)
+            serving.wait(PATIENCE_S)
 
 
 def _wait(port, serving):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while serving.poll() is None and time.monotonic() < deadline:
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/", timeout=10).close()

@@ -15,9 +15,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from e2e.conftest import ROOT, free_port
+from e2e.conftest import PATIENCE_S, ROOT, free_port
 
-START_TIMEOUT_S = 60.0
 NOWHERE = 65534
 
 
@@ -124,7 +123,7 @@ class SshHost:
                 env={**os.environ, **self.tools.environment},
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        end = time.monotonic() + START_TIMEOUT_S
+        end = time.monotonic() + PATIENCE_S
         while not self._answers():
             assert self._process.poll() is None, (self.folder / "sshd.log").read_text()
             assert time.monotonic() < end, "sshd does not listen"

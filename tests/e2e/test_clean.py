@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from e2e.conftest import REGISTRY, docker, free_port, multibuild
+from e2e.conftest import PATIENCE_S, REGISTRY, docker, free_port, multibuild
 
 pytestmark = pytest.mark.one_driver(
     driver="docker-container", reason="what is tested happens in the registry, after the builds"
@@ -19,7 +19,9 @@ TWO = ("linux/amd64", "linux/arm64")
 def tags(repository):
     """Return the tags; registry 2.8 answers 404 for a repository without any."""
     try:
-        with urllib.request.urlopen(f"http://{REGISTRY}/v2/{repository}/tags/list", timeout=20) as answer:
+        with urllib.request.urlopen(
+            f"http://{REGISTRY}/v2/{repository}/tags/list", timeout=PATIENCE_S
+        ) as answer:
             return set(json.load(answer)["tags"] or ())
     except urllib.error.HTTPError as error:
         if error.code == 404:

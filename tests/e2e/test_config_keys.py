@@ -6,7 +6,7 @@ import subprocess
 import urllib.request
 
 import pytest
-from e2e.conftest import REGISTRY, free_port, multibuild
+from e2e.conftest import PATIENCE_S, REGISTRY, free_port, multibuild
 
 SECRET = "s3cret-of-this-test"
 DOCKERFILE = f"""FROM {REGISTRY}/base:latest
@@ -16,7 +16,7 @@ RUN --mount=type=secret,id=token test "$(wc -c < /run/secrets/token)" = {len(SEC
 
 
 def tags(repository):
-    with urllib.request.urlopen(f"http://{REGISTRY}/v2/{repository}/tags/list", timeout=20) as answer:
+    with urllib.request.urlopen(f"http://{REGISTRY}/v2/{repository}/tags/list", timeout=PATIENCE_S) as answer:
         return set(json.load(answer)["tags"] or ())
 
 

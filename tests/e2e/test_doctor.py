@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from e2e.conftest import REGISTRY, ROOT, TWELVE, multibuild
+from e2e.conftest import PATIENCE_S, REGISTRY, ROOT, TWELVE, multibuild
 
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 PLATFORMS_OF = {
@@ -64,7 +64,7 @@ def begin_builds(folder, *, apart, together):
 
 def end_builds(builds):
     """Return platform → whether it was built."""
-    ended = {platforms: process.wait(timeout=60) == 0 for platforms, process in builds.items()}
+    ended = {platforms: process.wait(timeout=PATIENCE_S) == 0 for platforms, process in builds.items()}
     return {platform: built for platforms, built in ended.items() for platform in platforms.split(",")}
 
 
@@ -194,7 +194,7 @@ def test_all_stops_before_the_first_build(state, project, builder, registry, rep
             ["unshare", "-m", "sh", "-c", f"umount {BINFMT}; exec {look}"],
             cwd=ROOT,
             stdout=subprocess.PIPE,
-            timeout=60,
+            timeout=PATIENCE_S,
         )
         stopped = multibuild("all", "--json", "-f", config(required=True), "--state-dir", state)
         optional = doctor(state, config(required=False), builder=builder)

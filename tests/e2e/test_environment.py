@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.conftest import multibuild
+from e2e.conftest import PATIENCE_S, multibuild
 from fakes.certificates import Authority, joined
 from fakes.proxy_tables import BROKEN, CHOICES, EXCLUSIONS, P, Q
 from fakes.recording_server import Answer, RecordingServer
@@ -353,7 +353,7 @@ def crane(readers, *arguments, environ):
     return subprocess.run(
         [f"{readers.prefix}/usr/bin/crane", *arguments],
         capture_output=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
         env={**environ, "LD_LIBRARY_PATH": libraries},
     )

@@ -6,16 +6,13 @@ import subprocess
 import sys
 
 import pytest
-from e2e.conftest import REGISTRY, ROOT, docker, free_port, multibuild
+from e2e.conftest import PATIENCE_S, REGISTRY, ROOT, docker, free_port, multibuild
 from e2e.pushing import Workbench
 from fakes.mistakes import UNPRIVILEGED, check, error
 
-TIMEOUT_S = 60
-"""Limit for each mistake on a busy machine; alone each takes one to four seconds."""
-
 
 def fails(expected, *arguments, **more):
-    done = multibuild(*arguments, timeout=TIMEOUT_S, **more)
+    done = multibuild(*arguments, **more)
     check(expected, done.code, done.stderr)
     return done
 
@@ -40,7 +37,7 @@ def test_a_user_without_the_docker_group_gets_a_hint(project, state, closed_sock
         capture_output=True,
         text=True,
         check=False,
-        timeout=TIMEOUT_S,
+        timeout=PATIENCE_S,
         env={
             "DOCKER_HOST": f"unix://{closed_socket}",
             "PATH": "/usr/bin:/bin:/usr/local/bin",
@@ -161,11 +158,11 @@ def test_a_full_disk_is_explained(project, tmp_path):
     full = tmp_path / "full"
     full.mkdir()
     config = project()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "none", full], check=True, timeout=30)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "none", full], check=True, timeout=PATIENCE_S)
     try:
         fails(error(3, "No space left", hint="free disk space"), "all", "-f", config, "--state-dir", full)
     finally:
-        subprocess.run(["umount", full], check=True, timeout=30)
+        subprocess.run(["umount", full], check=True, timeout=PATIENCE_S)
 
 
 @pytest.mark.one_driver(driver="docker-container", reason="what fails is on this side of the builder")
@@ -177,7 +174,7 @@ def test_a_read_only_state_directory_is_explained(project, tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=TIMEOUT_S,
+        timeout=PATIENCE_S,
         env={"PATH": "/usr/bin:/bin:/usr/local/bin", "PYTHONPATH": str(ROOT)},
     )
     check(error(3, str(state), "Permission denied", hint="--state-dir"), done.returncode, done.stderr)

@@ -12,15 +12,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from e2e.conftest import REGISTRY, ROOT, finish, multibuild, start
+from e2e.conftest import PATIENCE_S, REGISTRY, ROOT, finish, multibuild, start
 from fakes.faulty_proxy import FaultyProxy
 
 SLOW = "i=0; while [ $i -lt 40 ]; do sleep 0.1; i=$((i+1)); done; uname -m > /machine"
 
 
-def build_process(platform, folder, seconds=60):
+def build_process(platform, folder):
     """Find the buildx process that builds `platform` from the project in `folder`."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         for process in Path("/proc").iterdir():
             if process.name.isdigit():
@@ -38,7 +38,7 @@ def build_process(platform, folder, seconds=60):
 
 def wait_for_event(state, name, platform):
     journal = state / "latest" / "journal.jsonl"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         lines = journal.read_text().splitlines() if journal.exists() else []
         if any(f'"{name}"' in line and f'"{platform}"' in line for line in lines):
@@ -151,14 +151,14 @@ def test_a_signal_does_not_wait_for_a_silent_registry(project, state, repository
         rule = proxy.rule(method, path, "hang")
         running = start("all", "-f", config, "--state-dir", state, "--json")
         wait_for_event(state, "stage.started", stage)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while not rule.hits:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         began = time.monotonic()
         running.send_signal(signal.SIGINT)
         done = finish(running)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 25, "the registry says nothing for a minute"
     assert (done.code, done.json["status"]) == (130, "interrupted")
 
 
@@ -187,8 +187,8 @@ def test_a_signal_while_publishing_moves_every_tag_or_none(
 
 
 def test_fail_fast_ends_the_others(project, state, registry, repository):
-    config = project(run=f'echo {time.time_ns()}; [ "$(uname -m)" != x86_64 ] || exit 3; sleep 60')
-    done = multibuild("all", "--fail-fast", "-f", config, "--state-dir", state, "--json", timeout=50)
+    config = project(run=f'echo {time.time_ns()}; [ "$(uname -m)" != x86_64 ] || exit 3; sleep 1000')
+    done = multibuild("all", "--fail-fast", "-f", config, "--state-dir", state, "--json")
     assert done.code == 4
     rows = {row["platform"]: row for row in done.json["platforms"]}
     assert (rows["linux/amd64"]["status"], rows["linux/arm64"]["status"]) == ("failed", "cancelled")
@@ -212,7 +212,6 @@ def test_a_second_run_names_the_run_that_holds_the_project(project, state):
 
 def assert_explained(done, code, *words):
     assert done.code == code, done.stderr
-    assert done.seconds < 60  # alone one to four; a machine that does much else takes its time
     for word in words:
         assert word in done.stderr, done.stderr
     assert "hint:" in done.stderr or "perhaps you meant" in done.stderr

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
-from e2e.conftest import REGISTRY, ROOT, TWELVE, docker, finish, free_port, multibuild, start
+from e2e.conftest import PATIENCE_S, REGISTRY, ROOT, TWELVE, docker, finish, free_port, multibuild, start
 from e2e.pushing import copy_image
 from fakes.faulty_proxy import FaultyProxy
 
@@ -225,7 +225,7 @@ def test_a_stalled_build_is_ended_and_the_others_succeed(project, state, registr
     done = multibuild("all", "-f", config, "--state-dir", state, "--json")
     assert done.code == 0, done.stderr
     assert attempts(done) == {"linux/amd64": ["ok"], "linux/riscv64": ["stalled"]}
-    assert done.json["platforms"][1]["attempts"][0]["seconds"] < 20
+    assert done.json["platforms"][1]["attempts"][0]["seconds"] < 500
     assert list(registry.images(repository, "latest")) == ["linux/amd64"]
 
 
@@ -337,7 +337,7 @@ def test_a_builder_that_comes_back_costs_a_retry(project, state, registry, repos
 
 
 def test_a_second_signal_ends_the_run_at_once(project, state):
-    config = project(run=f"echo {time.time_ns()}; trap '' INT TERM; sleep 30")
+    config = project(run=f"echo {time.time_ns()}; trap '' INT TERM; sleep 1000")
     running = start("all", "-f", config, "--state-dir", state)
     journal = state / "latest" / "journal.jsonl"
     while not journal.exists() or '"attempt.started"' not in journal.read_text():
@@ -348,11 +348,11 @@ def test_a_second_signal_ends_the_run_at_once(project, state):
     began = time.monotonic()
     running.send_signal(signal.SIGINT)
     assert finish(running).code == 130
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 100
 
 
 def test_no_build_outlives_a_killed_run(project, state):
-    config = project(run=f"echo {time.time_ns()}; sleep 20")
+    config = project(run=f"echo {time.time_ns()}; sleep 1000")
     running = start("all", "-f", config, "--state-dir", state)
     journal = state / "latest" / "journal.jsonl"
     while not journal.exists() or journal.read_text().count('"attempt.started"') < 2:
@@ -360,7 +360,7 @@ def test_no_build_outlives_a_killed_run(project, state):
     time.sleep(0.5)
     running.kill()
     running.communicate()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline and builds_of(config.parent):
         time.sleep(0.1)
     assert builds_of(config.parent) == []

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from e2e.conftest import ROOT, docker, finish, free_port, multibuild, start
+from e2e.conftest import PATIENCE_S, ROOT, docker, finish, free_port, multibuild, start
 from e2e.container_buildkit import forwarded
 
 from builders.lab import buildkit_image
@@ -19,7 +19,6 @@ pytestmark = pytest.mark.one_driver(
     driver="docker", reason="the builders of its profile are of driver remote"
 )
 
-TIMEOUT_S = 60.0
 """Limit for a condition that an idle machine meets within two seconds."""
 
 
@@ -157,7 +156,7 @@ def log_of(state, name):
 
 
 def wait_until(met, process):
-    end = time.monotonic() + TIMEOUT_S
+    end = time.monotonic() + PATIENCE_S
     while not met():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end, "it did not come to that"

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from e2e.conftest import REGISTRY, finish, multibuild, start
+from e2e.conftest import PATIENCE_S, REGISTRY, finish, multibuild, start
 
 pytestmark = pytest.mark.one_driver(driver="docker", reason="gates run on this machine, after every builder")
 
@@ -46,7 +46,7 @@ def is_running(pid):
 
 
 def wait_until(condition):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -109,7 +109,7 @@ def test_after_a_kill_no_program_runs_on_and_the_next_run_ends_well(gated, state
     files = [config.with_name(f"pid-{platform.replace('/', '-')}") for platform in PLATFORMS]
     wait_until(lambda: running.poll() is not None or any(path.exists() for path in files))
     running.kill()
-    running.communicate(timeout=60)
+    running.communicate(timeout=PATIENCE_S)
     assert running.returncode == -signal.SIGKILL
     for path in files:
         if path.exists():

@@ -8,7 +8,7 @@ import signal
 import time
 
 import pytest
-from e2e.conftest import REGISTRY, Done, finish, start
+from e2e.conftest import PATIENCE_S, REGISTRY, Done, finish, start
 
 THREE = ("linux/amd64", "linux/arm64", "linux/s390x")
 SAME_BYTES = {"reproducible": True, "attestations": {"provenance": False}}
@@ -37,7 +37,7 @@ def job(tmp_path):
 
 def killed(process, state, event):
     """Kill a run once its journal has an event, and return how it ended."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE_S
     while f'"{event}"' not in "".join(path.read_text() for path in state.glob("runs/*/journal.jsonl")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline

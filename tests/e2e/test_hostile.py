@@ -16,7 +16,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from e2e.conftest import REGISTRY, multibuild
+from e2e.conftest import PATIENCE_S, REGISTRY, multibuild
 
 pytestmark = pytest.mark.one_driver(driver="docker-container", reason="what is shown, and how, is the same")
 
@@ -207,7 +207,7 @@ def put(repository, reference, body, media_type):
         headers={"Content-Type": media_type},
         method="PUT",
     )
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
         assert answer.status == 201
 
 
@@ -245,12 +245,12 @@ def copy_from_base(repository, entry):
     """Bring an image of the base into a repository: blobs by mount, then the manifest."""
     url = f"http://{REGISTRY}/v2/base/manifests/{entry['digest']}"
     asking = urllib.request.Request(url, headers={"Accept": entry["mediaType"]})
-    with urllib.request.urlopen(asking, timeout=20) as answer:
+    with urllib.request.urlopen(asking, timeout=PATIENCE_S) as answer:
         body = answer.read()
     manifest = json.loads(body)
     for blob in (manifest["config"], *manifest["layers"]):
         url = f"http://{REGISTRY}/v2/{repository}/blobs/uploads/?mount={blob['digest']}&from=base"
-        with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=20) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=PATIENCE_S) as answer:
             assert answer.status == 201
     put(repository, entry["digest"], body, entry["mediaType"])
 

@@ -9,7 +9,7 @@ import os
 import time
 
 import pytest
-from e2e.conftest import REGISTRY, multibuild, start
+from e2e.conftest import PATIENCE_S, REGISTRY, multibuild, start
 from e2e.counting_proxies import Counter, Counting
 from e2e.pushing import INDEX
 from e2e.registries import RealRegistry, another_registry
@@ -83,7 +83,7 @@ class Site:
         """Merge until the n-th request; it is passed on if the number is even, and never answered."""
         running = start(*self.arguments("merge"), env=self.environment)
         self.counter.reset(number, "reset" if number % 2 else "lost", then=running.kill)
-        running.communicate(timeout=120)
+        running.communicate(timeout=PATIENCE_S)
         self.counter.reset()
         return running.returncode
 

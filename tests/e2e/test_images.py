@@ -7,7 +7,7 @@ import signal
 import time
 
 import pytest
-from e2e.conftest import REGISTRY, ROOT, finish, multibuild, start
+from e2e.conftest import PATIENCE_S, REGISTRY, ROOT, finish, multibuild, start
 
 PLATFORMS = ["linux/amd64", "linux/arm64"]
 BASE = f"FROM {REGISTRY}/base:latest\n"
@@ -197,7 +197,7 @@ def test_a_run_killed_between_tags_rolls_forward(images, repository, registry, s
     described = {name: {"target": "app", "labels": {"of": name}, "tags": ["1", "latest"]} for name in names}
     config = images(described)
     running = start("all", "-f", config, "--state-dir", state, "--json")
-    journal, deadline = state / "latest" / "journal.jsonl", time.monotonic() + 120
+    journal, deadline = state / "latest" / "journal.jsonl", time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline and running.poll() is None:
         if journal.exists() and '"tag.ended"' in journal.read_text():
             break
@@ -356,7 +356,7 @@ def test_an_interrupted_run_says_where_each_image_was(images, state):
         files={"Dockerfile.slow": f"{BASE}RUN echo {time.time_ns()}; sleep 60\n"},
     )
     running = start("all", "-f", config, "--state-dir", state, "--json")
-    journal, deadline = state / "latest" / "journal.jsonl", time.monotonic() + 120
+    journal, deadline = state / "latest" / "journal.jsonl", time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         text = journal.read_text() if journal.exists() else ""
         if '"image":"slow","name":"attempt.started"' in text and text.count('"platform.ended"') == 2:

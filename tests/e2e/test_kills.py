@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 
 import pytest
-from e2e.conftest import REGISTRY, finish, start
+from e2e.conftest import PATIENCE_S, REGISTRY, finish, start
 from e2e.test_failures import build_process
 from fakes.faulty_proxy import FaultyProxy
 
@@ -116,7 +116,7 @@ def killed_at(point, config, state, proxy):
     requests, runs_before = len(proxy.log), len(journals(state))
     running = start("all", "--resume", "-f", config, "--state-dir", state, "--progress", "quiet")
     when(point, running.kill, state=state, proxy=proxy, runs_before=runs_before, running=running)
-    running.communicate(timeout=180)
+    running.communicate(timeout=PATIENCE_S)
     proxy.triggers.clear()
     assert running.returncode == -signal.SIGKILL, f"the run ended before {point}"
     return events_of(journals(state)[-1]), proxy.log[requests:]

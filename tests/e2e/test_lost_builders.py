@@ -7,13 +7,12 @@ import signal
 import time
 
 import pytest
-from e2e.conftest import REGISTRY, docker, multibuild
+from e2e.conftest import PATIENCE_S, REGISTRY, docker, multibuild
 from e2e.container_builders import Builder
 from fakes.faulty_proxy import FaultyProxy
 
 pytestmark = pytest.mark.one_driver(driver="docker-container", reason="it is of builders in containers")
 
-TIMEOUT_S = 120.0
 """Limit for a condition that an idle machine meets within seconds."""
 
 
@@ -57,7 +56,7 @@ DURING = (remove_container, remove_builder, stop_builder, kill_buildkit)
 
 
 def wait_until(condition):
-    deadline = time.monotonic() + TIMEOUT_S
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)

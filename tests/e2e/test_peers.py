@@ -12,7 +12,7 @@ import subprocess
 import time
 
 import pytest
-from e2e.conftest import REGISTRY
+from e2e.conftest import PATIENCE_S, REGISTRY
 from e2e.pushing import CONFIG, INDEX, MANIFEST, Workbench, push_manifest
 from e2e.registries import RealRegistry
 
@@ -114,7 +114,11 @@ def docker_manifest(bench, tmp_path, tag, sources, annotate=()):
     def run(*arguments):
         environment = {**os.environ, "DOCKER_CONFIG": str(tmp_path)}
         done = subprocess.run(
-            ["docker", "manifest", *arguments], capture_output=True, text=True, env=environment, timeout=120
+            ["docker", "manifest", *arguments],
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=PATIENCE_S,
         )
         assert done.returncode == 0, done.stderr
 
@@ -166,7 +170,7 @@ def imagetools(bench, tag, *arguments):
         ["docker", "buildx", "imagetools", "create", "-t", bench.ref(tag), *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 0, done.stderr
 

@@ -552,7 +552,7 @@ def test_test_settings_per_platform_apply(project, state):
     *lines, ending = rows["linux/arm64"]["detail"].splitlines()
     assert (sorted(lines), ending) == (["one", "two"], "exit code: 3")
     assert rows["linux/riscv64"]["detail"] == "no end after 3 s"
-    assert rows["linux/riscv64"]["seconds"] < 60
+    assert rows["linux/riscv64"]["seconds"] < 300
     for line in (
         "  one",
         "  two",

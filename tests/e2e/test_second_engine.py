@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from e2e.conftest import ROOT, finish, multibuild, start
+from e2e.conftest import PATIENCE_S, ROOT, finish, multibuild, start
 from e2e.test_failures import wait_for_event
 
 from builders.lab.engine import Engine
@@ -24,7 +24,9 @@ PLATFORMS = ["linux/amd64", "linux/arm64", "linux/riscv64"]
 
 
 def lab(*arguments):
-    subprocess.run([sys.executable, "-m", "builders.lab", *arguments], cwd=ROOT, check=True, timeout=120)
+    subprocess.run(
+        [sys.executable, "-m", "builders.lab", *arguments], cwd=ROOT, check=True, timeout=PATIENCE_S
+    )
 
 
 @contextlib.contextmanager
@@ -127,7 +129,7 @@ def test_an_engine_that_restarts_costs_a_retry(project, state, registry, reposit
         for platform in PLATFORMS[:2]:
             wait_for_event(state, "attempt.started", platform)
         logs = state / "latest" / "logs"
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while not all("] RUN" in path.read_text() for path in logs.iterdir()) and time.monotonic() < deadline:
             time.sleep(0.05)
         pid = alive(engine.record)

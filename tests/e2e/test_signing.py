@@ -9,7 +9,7 @@ import signal
 import subprocess
 
 import pytest
-from e2e.conftest import REGISTRY, finish, multibuild, start
+from e2e.conftest import PATIENCE_S, REGISTRY, finish, multibuild, start
 from e2e.registries import another_registry
 from fakes.cosign import FakeCosign, is_signed
 
@@ -68,7 +68,7 @@ def test_no_tag_moves_before_everything_is_signed(config, cosign, registry, repo
     while not (cosign.folder / "pid").exists():
         assert signing.poll() is None
     signing.send_signal(signal.SIGKILL)
-    signing.communicate(timeout=60)
+    signing.communicate(timeout=PATIENCE_S)
     os.kill(int((cosign.folder / "pid").read_text()), signal.SIGKILL)  # nothing is left to end it
     assert tags_of(registry, names) == set()
 

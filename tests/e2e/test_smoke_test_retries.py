@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from e2e.conftest import REGISTRY, finish, multibuild, start
+from e2e.conftest import PATIENCE_S, REGISTRY, finish, multibuild, start
 from fakes.faulty_proxy import FaultyProxy
 
 RETRY = {"initial": "0.1s", "max": "0.2s"}
@@ -74,8 +74,8 @@ def test_a_test_that_never_began_is_not_a_timeout(project, state, proxy, reposit
     assert "test.timeout" in done.stderr
 
 
-def wait_for(condition, seconds=60):
-    deadline = time.monotonic() + seconds
+def wait_for(condition):
+    deadline = time.monotonic() + PATIENCE_S
     while not (found := condition()):
         assert time.monotonic() < deadline
         time.sleep(0.02)

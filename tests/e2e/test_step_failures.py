@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from e2e.clients import make_root
-from e2e.conftest import LOCKS, REGISTRY, docker, finish, multibuild, start
+from e2e.conftest import LOCKS, PATIENCE_S, REGISTRY, docker, finish, multibuild, start
 from e2e.download_sites import make_sites
 from fakes.download_server import DownloadServer
 
@@ -155,7 +155,7 @@ def test_an_interruption_after_a_crash_names_it(project, state, repository):
     )
     running = start("all", "-f", config, "--state-dir", state, "--json")
     logs = state / "latest" / "logs"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE_S
     while not any(CRASH in log.read_text() for log in logs.glob("*.log")):
         assert time.monotonic() < deadline
         assert running.poll() is None
@@ -179,9 +179,9 @@ def test_a_step_that_the_kernel_kills_was_out_of_memory(project, state, reposito
     assert (attempt["class"], attempt["retry"]) == ("out-of-memory", "once")
 
 
-def step_process(script, seconds=120):
+def step_process(script):
     """Find the shell that runs a step's script: its last argument is the script."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         for folder in Path("/proc").iterdir():
             try:

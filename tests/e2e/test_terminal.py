@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from e2e.browser import Browser
-from e2e.conftest import REGISTRY, ROOT, TWELVE
+from e2e.conftest import PATIENCE_S, REGISTRY, ROOT, TWELVE
 from e2e.programs import find_program
 
 pytestmark = pytest.mark.one_driver(driver="docker-container", reason="a terminal shows every run alike")
@@ -47,9 +47,9 @@ class Terminal:
     def screen(self, *flags):
         return self._call("capture-pane", "-p", *flags)
 
-    def wait(self, condition, seconds=120):
+    def wait(self, condition):
         """Wait until the text of the screen meets the condition; return that very screen, with its colours."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             if condition(STYLE.sub("", screen := self.screen("-e"))):
                 return screen

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from e2e.conftest import REGISTRY, docker, multibuild, start
+from e2e.conftest import PATIENCE_S, REGISTRY, docker, multibuild, start
 from e2e.registries import RealRegistry
 from e2e.test_builders import remote_builder
 
@@ -160,7 +160,7 @@ def test_a_run_killed_repeatedly_is_resumed(local, state, layout):
         running = start("all", "--resume", "-f", config, "--state-dir", state, "--progress", "quiet")
         until(moment, running)
         running.kill()
-        running.communicate(timeout=180)
+        running.communicate(timeout=PATIENCE_S)
         assert running.returncode == -signal.SIGKILL
         finished |= {
             event["fields"]["platform"]
@@ -177,7 +177,7 @@ def test_a_run_killed_repeatedly_is_resumed(local, state, layout):
 
 
 def until(moment, running):
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE_S
     while not moment():
         assert running.poll() is None, f"it ended before {moment.__name__}"
         assert time.monotonic() < deadline, f"never {moment.__name__}"
