@@ -8,6 +8,10 @@ from multibuild.bake.keys import BAKE_KEYS, BakeKey
 
 _EXAMPLE = 'In a config: `bake: {files: [docker-bake.hcl], targets: [default], vars: {VERSION: "1.2.3"}}`.'
 
+_REPLACEMENT = (
+    "In a config: `images: {app: {publish: {to: registry}, platforms: [linux/amd64, linux/arm64]}}`."
+)
+
 _OVERRIDE = 'In HCL: `target "app" { output = ["type=registry"] }`.'
 
 
@@ -27,14 +31,18 @@ def bake_page() -> str:
         "Paths are relative to the folder of `multibuild.yaml`, which is bake's working directory. buildx looks for the"
         " files of secrets and for SSH keys when it reads a definition, so they must be there for `plan` too.",
         "A target that another one has as `target:NAME` in its contexts is an image too, without tags of its own if"
-        " bake gives it none.",
+        " bake gives it none. Where bake gives it no platforms either, it has those of the top level and whatever else"
+        " the images are built for that need it.",
         "## What becomes of a target's keys",
         "A key that cannot be honoured is refused, with the target, the reason, and what to use instead. So is a key"
         " that is not in this table: nothing is left out in silence.",
         table(("key of bake", "becomes", "remark"), (_row(BAKE_KEYS[name]) for name in sorted(BAKE_KEYS))),
         "`matrix` and `name` of a target, `group`, `variable` and `function` are resolved by buildx.",
         "## Where a refused key cannot be changed",
-        "A further file in `files` overrides it, for multibuild alone:",
+        "What `images` say of the target stands for the refused key: `platforms` for `platforms`, `dockerfile` for"
+        " `dockerfile-inline`, `publish.to` for `output` (there or at the top), and so on in the columns of the table.",
+        _REPLACEMENT,
+        "Or a further file in `files` overrides it, for multibuild alone:",
         _OVERRIDE,
     )
 

@@ -12,8 +12,8 @@ _TRUE: Final = frozenset({"true", "1", "t"})
 
 _USE_INSTEAD: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "docker": "another target in bake.targets (publish.to: docker loads what is built into the engine)",
-        "oci": "another target in bake.targets (publish.to: oci:DIR or oci-archive:FILE writes what is built)",
+        "docker": "publish.to: docker",
+        "oci": "publish.to: oci:DIR or oci-archive:FILE",
         "local": "`docker buildx bake` for files; leave the target out of bake.targets",
         "tar": "`docker buildx bake` for files; leave the target out of bake.targets",
         "cacheonly": "leave the target out of bake.targets: it makes no image",
@@ -29,7 +29,10 @@ _USE_INSTEAD: Final[Mapping[str, str]] = MappingProxyType(
 _IGNORED: Final = frozenset({"type", "push", "store", "unpack"})
 """Attributes that say where the image goes, which a run decides: it stages, proves, and then publishes."""
 
-_OVERRIDE: Final = "a further file of bake.files that sets the target's output to type=registry"
+_OVERRIDE: Final = (
+    "`publish: {to: registry}` under `images: NAME:`, which stands for the output that bake says, or a further file of"
+    " bake.files that sets the target's output to type=registry"
+)
 
 
 def attestation_keys(value: Sequence[Any], _target: BakeTarget) -> Mapping[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from itertools import islice
@@ -91,12 +91,14 @@ def read_bake(
     files: Sequence[str] = (),
     targets: Sequence[str] = (),
     variables: Mapping[str, str] | None = None,
+    is_replaced: Callable[[Refusal], bool] = lambda _: False,
 ) -> tuple[BakeImage, ...]:
     """Return the images of a definition, by name: the targets asked for, then those that are only used as contexts.
 
     `files` are relative to `project`, which is bake's working directory; without any buildx takes its defaults, without
     `targets` the group or target `default`. `variables` go over `environ`, from which bake takes its variables. No
-    engine is needed. The keys of an image are literal: a `${` in them is no variable any more.
+    engine is needed. The keys of an image are literal: a `${` in them is no variable any more. `is_replaced` tells of a
+    key that cannot be honoured whether the config says what to do instead: it is left out then.
 
     Raises ConfigError for what is wrong in the definition, in buildx's own words, and for keys that cannot be honoured;
     BakeRequestError for a file, target or variable that does not exist; EnvironmentFault where buildx cannot be run.
@@ -110,8 +112,8 @@ def read_bake(
         document = _definition(request, targets)
         _check_variables(request, variables)
     mapping = map_definition(document, PurePosixPath(project.absolute()))
-    if mapping.refusals:
-        raise _refused(mapping.refusals)
+    if refusals := [refusal for refusal in mapping.refusals if not is_replaced(refusal)]:
+        raise _refused(refusals)
     return mapping.images
 
 

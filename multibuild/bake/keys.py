@@ -28,7 +28,8 @@ class BakeKey:
     """A key of a target: the keys of an image that it becomes, a remark for the reference, and the conversion.
 
     `shape` is what `--print` writes. A conversion raises Unsupported for a value that cannot be honoured; that of a
-    `refused` key always does.
+    `refused` key always does. `replaced_by` are the keys of an image that stand in for a refused value, where these are
+    not those that it becomes.
     """
 
     name: str
@@ -37,6 +38,7 @@ class BakeKey:
     shape: Shape
     convert: Convert
     refused: bool = False
+    replaced_by: tuple[str, ...] = ()
 
 
 def _context(value: str, target: BakeTarget) -> Keys:
@@ -155,14 +157,22 @@ def _is_anything(_value: Any) -> bool:
     return True
 
 
-def _refused(name: str, shape: Shape, why: str, *, use_instead: str) -> BakeKey:
+def _refused(name: str, shape: Shape, why: str, *, use_instead: str, replaced_by: tuple[str, ...]) -> BakeKey:
     """Return the row of a key that is refused whatever its value."""
 
     def refuse(_value: Any, _target: BakeTarget) -> Keys:
         raise Unsupported(why, use_instead=use_instead)
 
     remark = f"It {why}. Instead: {use_instead}."
-    return BakeKey(name=name, becomes=(), remark=remark, shape=shape, convert=refuse, refused=True)
+    return BakeKey(
+        name=name,
+        becomes=(),
+        remark=remark,
+        shape=shape,
+        convert=refuse,
+        refused=True,
+        replaced_by=replaced_by,
+    )
 
 
 _ROWS: Final = (
@@ -191,7 +201,8 @@ _ROWS: Final = (
         "dockerfile-inline",
         is_text,
         "is a Dockerfile inside the definition; multibuild reads, checks and fingerprints a file",
-        use_instead="write it to a file, and name that: `dockerfile`",
+        use_instead="write it to a file, and name that: `dockerfile` under `images: NAME:`",
+        replaced_by=("dockerfile",),
     ),
     BakeKey(name="target", becomes=("target",), remark="", shape=is_text, convert=_same("target")),
     BakeKey(
@@ -266,6 +277,7 @@ _ROWS: Final = (
         " `tar` and `cacheonly` are refused, and attributes of the image other than `oci-mediatypes`.",
         shape=[_is_entry],
         convert=output_keys,
+        replaced_by=("publish.to",),
     ),
     BakeKey(
         name="network", becomes=("network",), remark="default, none or host", shape=is_text, convert=_network
@@ -326,12 +338,14 @@ _ROWS: Final = (
         _is_anything,
         "has no key here",
         use_instead="`build_flags: [--policy=filename=FILE]` under `images: NAME:`",
+        replaced_by=("build_flags",),
     ),
     _refused(
         "resources",
         _is_anything,
         "has no key here",
         use_instead="`build_flags: [--resource=memory=2g]` under `images: NAME:`",
+        replaced_by=("build_flags",),
     ),
     BakeKey(
         name="inherits",

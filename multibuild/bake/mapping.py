@@ -35,12 +35,16 @@ class BakeImage:
 
 @frozen
 class Refusal:
-    """A key of a target that cannot be honoured: why, and what to use instead."""
+    """A key of a target that cannot be honoured: why, and what to use instead.
+
+    `replaced_by` are keys of a config, as `publish.to`: an image that has one of them needs this key no more.
+    """
 
     target: str
     key: str
     why: str
     use_instead: str
+    replaced_by: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"target {self.target}: {self.key} {self.why}"
@@ -82,9 +86,17 @@ def _map_target(
         try:
             keys = _merged(keys, _converted(key, value, target))
         except Unsupported as error:
-            refusals.append(Refusal(target=name, key=key, why=error.why, use_instead=error.use_instead))
+            refusals.append(_refusal(name, key, error))
     description = known.get("description") or ""
     return BakeImage(name=name, keys=keys, description=description, linked=linked), refusals
+
+
+def _refusal(target: str, key: str, error: Unsupported) -> Refusal:
+    row = BAKE_KEYS.get(key)
+    replaced_by = row.replaced_by or row.becomes if row else ()
+    return Refusal(
+        target=target, key=key, why=error.why, use_instead=error.use_instead, replaced_by=replaced_by
+    )
 
 
 def _wanted(groups: Mapping[str, Any], targets: Mapping[str, Any]) -> set[str]:

@@ -163,7 +163,13 @@ def _bake_names(file: Path) -> list[str]:
         if section is None:
             return []
         bake = section.bake
-        read = partial(read_bake, run_docker, project=file.absolute().parent, environ=os.environ)
+        read = partial(
+            read_bake,
+            run_docker,
+            project=file.absolute().parent,
+            environ=os.environ,
+            is_replaced=section.replaces,
+        )
         return [one.name for one in read(files=bake.files, targets=bake.targets, variables=bake.vars)]
     except MultibuildError:
         return []

@@ -22,6 +22,7 @@ from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
+    from multibuild.bake.mapping import BakeImage
     from multibuild.config.config import Config
     from multibuild.config.images.bake_section import BakeSection
     from multibuild.config.load import LoadedConfig
@@ -154,17 +155,19 @@ def load_project(request: Request) -> LoadedProject:
     logger.info("config: %s", request.file.absolute())
     now = datetime.now(UTC)
     section = project.read_bake(request.file, environ=os.environ, overrides=overrides, now=now)
+    targets = _bake_images(section, request.file.absolute().parent) if section is not None else ()
     return project.load_project(
         request.file,
         environ=os.environ,
         overrides=overrides,
         now=now,
         names=request.images,
-        from_bake=_from_bake(section, request.file.absolute().parent) if section is not None else None,
+        from_bake={image.name: _literal(dict(image.keys)) for image in targets},
+        linked=[image.name for image in targets if image.linked],
     )
 
 
-def _from_bake(section: BakeSection, folder: Path) -> dict[str, dict[str, Any]]:
+def _bake_images(section: BakeSection, folder: Path) -> tuple[BakeImage, ...]:
     """Return what bake says of each of its targets, as keys of a config; buildx itself reads the definition."""
     from multibuild.bake.definition import read_bake
     from multibuild.bake.request_errors import BakeRequestError
@@ -172,17 +175,17 @@ def _from_bake(section: BakeSection, folder: Path) -> dict[str, dict[str, Any]]:
 
     bake = section.bake
     try:
-        images = read_bake(
+        return read_bake(
             run_docker,
             project=folder,
             environ=os.environ,
             files=bake.files,
             targets=bake.targets,
             variables=bake.vars,
+            is_replaced=section.replaces,
         )
     except BakeRequestError as error:
         raise section.located(error) from error
-    return {image.name: _literal(dict(image.keys)) for image in images}
 
 
 def _literal(value: Any) -> Any:

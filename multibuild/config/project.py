@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -64,11 +64,13 @@ def load_project(
     now: datetime,
     names: Sequence[str] = (),
     from_bake: Mapping[str, Mapping[str, Any]] | None = None,
+    linked: Collection[str] = (),
 ) -> LoadedProject:
     """Read, override, interpolate and validate all images of a file.
 
     `names` chooses images; those that they are built from come along. `from_bake` is what bake says of each of its
-    targets, as keys of this format: it lies over the top level and under `images`. Raises ConfigError with every
+    targets, as keys of this format: it lies over the top level and under `images`. `linked` are those targets that only
+    others are built from. Raises ConfigError with every
     problem of every image, UsageError for a name that does not exist.
     """
     document = read_document(path)
@@ -83,7 +85,7 @@ def load_project(
     project = Path(os.path.abspath(path)).parent  # noqa: PTH100 - resolve() would follow links
     git = GitFacts(project)
     expansions = Expansions(document, Interpolator(environ=environ, git=git, now=now))
-    images = _images(document, expansions, from_bake or {})
+    images = _images(document, expansions, from_bake or {}, linked)
     needed = {image.name: image.dependencies.values() for image in images}
     chosen = choose(names, list(needed), needed)
     several = [_loaded(i, document, path, git) for i in images if i.name in chosen]
@@ -131,10 +133,13 @@ def _loaded(image: Image, document: Document, path: Path, git: GitFacts) -> Load
 
 
 def _images(
-    document: Document, expansions: Expansions, from_bake: Mapping[str, Mapping[str, Any]]
+    document: Document,
+    expansions: Expansions,
+    from_bake: Mapping[str, Mapping[str, Any]],
+    linked: Collection[str],
 ) -> tuple[Image, ...]:
     """Return the validated images; ConfigError with the problems of all."""
-    layers, wrong = image_layers(document, from_bake)
+    layers, wrong = image_layers(document, from_bake, linked)
     problems = ImageProblems(names=layers.names)
     problems.add(wrong)
     problems.add(bake_section(document, expansions)[1])

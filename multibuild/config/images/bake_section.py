@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from pydantic import ValidationError
 
+from multibuild.bake.mapping import Refusal
 from multibuild.bake.request_errors import BakeRequestError
+from multibuild.config.images.names import matches
 from multibuild.config.problems import Problem, problems_of
 from multibuild.config.sections import Bake
 from multibuild.config.texts import Expansions, Texts
@@ -25,6 +28,28 @@ class BakeSection:
     def located(self, error: BakeRequestError) -> ConfigError:
         """Return an error of the request with the place of its key in the file."""
         return ConfigError(f"{self.document.location_of(error.key)}: {error.message}", hint=error.hint)
+
+    def replaces(self, refusal: Refusal) -> bool:
+        """Whether `images` say for the target what to do instead of what bake says.
+
+        Where the result goes may stand at the top: bake's `output` has no key that lies over it.
+        """
+        images = self.document.values.get("images")
+        entries = [
+            entry
+            for key, entry in (images.items() if isinstance(images, dict) else ())
+            if matches(key, refusal.target)
+        ]
+        layers = [*entries, self.document.values] if refusal.key == "output" else entries
+        return any(_has(layer, name.split(".")) for layer in layers for name in refusal.replaced_by)
+
+
+def _has(values: Any, key: list[str]) -> bool:
+    for part in key:
+        if not isinstance(values, dict) or part not in values:
+            return False
+        values = values[part]
+    return True
 
 
 def bake_section(document: Document, expansions: Expansions) -> tuple[Bake | None, list[Problem]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from multibuild.config.images.linked_platforms import with_linked_platforms
 from multibuild.config.images.names import is_name, is_pattern, matches, nearest, usable_name
 from multibuild.config.problems import MAX_QUOTED, Problem
 from multibuild.config.yaml_document import Document, KeyPath, dotted
@@ -99,22 +100,29 @@ class ImageLayers:
 
 
 def image_layers(
-    document: Document, from_bake: Mapping[str, Mapping[str, Any]]
+    document: Document, from_bake: Mapping[str, Mapping[str, Any]], linked: Collection[str] = ()
 ) -> tuple[ImageLayers, list[Problem]]:
     """Return the layers of a file, and the problems with names, patterns and keys that belong elsewhere.
 
-    Images whose names cannot be used are among the problems only.
+    Images whose names cannot be used are among the problems only. `linked` are the targets of bake that only others
+    are built from.
     """
     keys = document.values.get("images")
     entries: dict[str, Any] = keys if isinstance(keys, dict) else {}
     names = list(dict.fromkeys([*from_bake, *(name for name in entries if not is_pattern(name))]))
     problem = _no_mapping(keys) or _wrong_number(names, document)
     problems = [problem] if problem else [*_wrong_names(names, from_bake), *_wrong_entries(entries, names)]
+    shared = {name: value for name, value in document.values.items() if name not in FILE_KEYS}
+    own = {key: _own(entry) for key, entry in entries.items()}
+    layers_of = {
+        name: [shared, keys, *(entry for key, entry in own.items() if matches(key, name))]
+        for name, keys in from_bake.items()
+    }
     layers = ImageLayers(
         names=() if problem else tuple(filter(is_name, names)),
-        shared={name: value for name, value in document.values.items() if name not in FILE_KEYS},
-        from_bake=from_bake,
-        entries={key: _own(entry) for key, entry in entries.items()},
+        shared=shared,
+        from_bake=with_linked_platforms(from_bake, linked, layers_of),
+        entries=own,
         flags={
             key: document.values[key]
             for key, flag in FLAG_KEYS.items()

@@ -204,6 +204,7 @@ def test_a_key_is_refused(key, value, why, use_instead):
     assert why in refusal.why
     assert use_instead in refusal.use_instead
     assert str(refusal) == f"target app: {key} {refusal.why}"
+    assert bool(refusal.replaced_by) == (key not in {"call", "brand-new"})
 
 
 @pytest.mark.parametrize(("key", "value"), MALFORMED, ids=str)
