@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from multibuild.architectures import ARCHITECTURES
 from multibuild.frozen import frozen
@@ -81,10 +82,15 @@ _GLUED = re.compile(r"(?:linux)(?P<name>amd64|arm64|x86_64|aarch64|x64)(?![a-z0-
 """`linuxamd64`, as some releases are called."""
 
 
-def arch_names(text: str) -> Iterator[ArchName]:
-    """Yield the names of architectures in a text, as words of their own; those near its beginning in a long one."""
+@lru_cache(maxsize=2048)
+def arch_names(text: str) -> tuple[ArchName, ...]:
+    """Return the names of architectures in a text, as words of their own; those near its beginning in a long one."""
+    return tuple(_arch_names(text[:MAX_SCANNED]))
+
+
+def _arch_names(text: str) -> Iterator[ArchName]:
     for pattern in (_NAME, _GLUED):
-        for match in pattern.finditer(text, 0, MAX_SCANNED):
+        for match in pattern.finditer(text):
             group = match.lastgroup or "name"
             word = match[group].lower()
             architecture, variant = (_SPELLINGS if group == "name" else _AFTER_SYSTEM)[word]

@@ -15,11 +15,12 @@ from multibuild.lint.shell.syntax import parse_script
 _FLAG = re.compile(r"--([a-z][a-z-]{0,30})(?:=(\S*))?(?:\s+|\Z)")
 _WORD = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*')+""")
 _PAIR = re.compile(r"""(?<![\w.])([A-Za-z_][\w.]*+)=((?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')*)""")
-_ONLY_HEREDOC = re.compile(r"<<-?[\"']?[A-Za-z_][\w.-]*[\"']?\s*\Z")
-_TO_SHELL = re.compile(
-    r"(?:/bin/)?(?:ba|da|a)?sh(?:\s+-[a-z]+|\s+-o\s+\w+)*\s*<<-?[\"']?[A-Za-z_][\w.-]*[\"']?\s*\Z"
-)
+_HEREDOC = r"<<-?[\"']?[A-Za-z_][\w.-]*[\"']?"
+_SHELL = r"(?:/usr/bin/env\s+)?(?:/(?:usr/)?bin/)?(?:ba|da|a|z|k)?sh(?:\s+-[a-z]+|\s+-o\s+\w+)*"
+_ONLY_HEREDOC = re.compile(rf"{_HEREDOC}\s*\Z")
+_TO_SHELL = re.compile(rf"(?:{_SHELL}\s*{_HEREDOC}|{_HEREDOC}\s+{_SHELL})\s*\Z")
 _SHEBANG = re.compile(r"#!\s*\S*?(?:/|\s)(?:env\s+)?(?:ba|da|a|k|z)?sh\b")
+_WINDOWS = re.compile(r"\bwindows(?:servercore)?\b|nanoserver|servercore", re.IGNORECASE)
 _NO_SHELL = re.compile(r"powershell|pwsh|cmd(?:\.exe)?\b", re.IGNORECASE)
 
 
@@ -107,6 +108,11 @@ def _exec_script(rest: Text, words: tuple[Text, ...]) -> ShellScript:
 def is_posix_shell(instruction: SourceInstruction) -> bool:
     """Whether a SHELL instruction names a shell whose scripts are read here."""
     return _NO_SHELL.search(instruction.rest.text) is None
+
+
+def is_windows(image: str) -> bool:
+    """Whether an image is one of Windows by its name: its shell is cmd."""
+    return _WINDOWS.search(image) is not None
 
 
 def copied(instruction: SourceInstruction) -> Copied | None:

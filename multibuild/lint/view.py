@@ -24,6 +24,7 @@ from multibuild.lint.steps import (
     copied,
     flags_of,
     is_posix_shell,
+    is_windows,
     scripts_of,
     variables,
 )
@@ -99,10 +100,20 @@ class Step:
         """Its sources, for COPY and ADD."""
         return copied(self.instruction) if self.instruction.word in {"COPY", "ADD"} else None
 
+    @cached_property
+    def tees_sources(self) -> bool:
+        """Whether it writes sources of apt with `tee`."""
+        tees = (event for event in self.trace.events if event.name == "tee")
+        return any("sources.list" in word.text for event in tees for word in event.words)
+
 
 @dataclass(slots=True)
 class StageView:
-    """A stage that the target needs, with its steps; `index` is its number in the file."""
+    """A stage that the target needs, with its steps; `index` is its number in the file.
+
+    `is_cross`: its programs are those of another platform than the target's, as far as the file says. `posix`: its
+    shell is one whose scripts are read here.
+    """
 
     index: int
     used: UsedStage
@@ -110,16 +121,13 @@ class StageView:
     values: dict[str, Value] = field(default_factory=dict)
     declared: dict[str, Step] = field(default_factory=dict)
     environment: set[str] = field(default_factory=set)
+    is_cross: bool = False
+    posix: bool = True
 
     @property
     def is_image(self) -> bool:
         """Whether what it does is in the image."""
         return self.used.role == "image"
-
-    @property
-    def is_cross(self) -> bool:
-        """Whether its programs are those of another platform than the target's."""
-        return self.used.runs_on != "target"
 
     def events(self) -> Iterator[tuple[Step, Event]]:
         """Yield the commands of its RUN lines."""
@@ -138,6 +146,8 @@ class View:
     dockerfile: Dockerfile
     stages: list[StageView]
     globals: dict[str, Value]
+    reaching: dict[tuple[int, int], bool] = field(default_factory=dict)
+    """By the numbers of a stage and the offset of a RUN: whether what it writes gets into the image."""
 
     def stage_named(self, name: str) -> StageView | None:
         """Return the stage that `--from=` names or counts."""
@@ -238,8 +248,11 @@ class _ViewReader:
                 dict(parent.declared),
                 set(parent.environment),
             )
+            view.posix = parent.posix
         machine = self._machine(used)
-        posix = True
+        view.is_cross = "build" in machine.marks
+        if parent is None:
+            view.posix = not is_windows(used.root.base)
         for instruction in self.parsed.stages[index]:
             step = Step(instruction, view.values)
             view.steps.append(step)
@@ -248,8 +261,8 @@ class _ViewReader:
             elif instruction.word == "ENV":
                 self._set(view, step)
             elif instruction.word == "SHELL":
-                posix = is_posix_shell(instruction)
-            elif instruction.word == "RUN" and posix:
+                view.posix = is_posix_shell(instruction)
+            elif instruction.word == "RUN" and view.posix:
                 self._follow(step, machine)
             if instruction.word in _EXPANDED_WORDS:
                 step.trace.undeclared += _uses(instruction.rest, step)
@@ -278,11 +291,12 @@ class _ViewReader:
             return Machine(outputs=dict.fromkeys(_OUTPUTS, UNKNOWN), marks=frozenset({"build"}))
         marks: frozenset[Mark] = NONE
         if used.runs_on == "fixed":
-            marks = frozenset({"build"})
             try:
                 platform = Platform.parse(used.root.platform)
             except UsageError:
-                return Machine(outputs=dict.fromkeys(_OUTPUTS, UNKNOWN), marks=marks)
+                return Machine(outputs=dict.fromkeys(_OUTPUTS, UNKNOWN), marks=frozenset({"build"}))
+            # A stage for each platform, chosen by its name: that of the platform that is built is no other's.
+            marks = frozenset({"build"}) if platform != self.platform else NONE
         answers = {
             "kernel": machine_of(platform),
             "debian": debian_of(platform),
@@ -344,8 +358,13 @@ _OUTPUTS: Mapping[str, str] = {
     "dpkg-architecture -q DEB_HOST_ARCH": "debian",
     "dpkg-architecture -qDEB_BUILD_ARCH": "debian",
     "apk --print-arch": "alpine",
+    "dpkg-architecture --query DEB_HOST_ARCH": "debian",
+    "dpkg-architecture --query DEB_BUILD_ARCH": "debian",
+    "uname --machine": "kernel",
     "go env GOARCH": "go",
     "rpm --eval %{_arch}": "kernel",
     "rpm -E %{_arch}": "kernel",
+    "rpm --eval %_arch": "kernel",
+    "rpm -E %_arch": "kernel",
 }
 """Commands whose output is the architecture of the programs of their stage."""

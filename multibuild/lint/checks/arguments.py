@@ -17,6 +17,8 @@ from multibuild.lint.view import StageView, Step, View, automatic_arguments
 
 _HARMLESS = frozenset({"GOARCH", "GOOS", "GOARM", "GOAMD64"})
 """Empty, they mean the platform of the stage itself."""
+_OF_THE_BUILD = frozenset({"test", "vet", "run", "generate", "list", "tool", "mod", "fmt", "clippy", "check"})
+"""What xx-go and xx-cargo do for the build alone: there the builder's own platform is right."""
 
 
 def defaults(view: View) -> Iterator[Found]:
@@ -134,15 +136,20 @@ def undeclared(view: View) -> Iterator[Found]:
 def _helpers(view: View, stage: StageView) -> Iterator[Found]:
     """Find tonistiigi/xx without the argument that it reads: xx-info asks `uname -m` then (xx, src/xx-info)."""
     # A base that brings xx may set the argument itself.
+    lines = {one.line for one in stage.used.chain}
     brought = any(
         one.copied is not None
         and one.copied.source_stage is not None
         and "xx" in one.copied.source_stage.text
-        for one in stage.steps
+        for other in view.stages
+        if other.used.stage.line in lines
+        for one in other.steps
     )
     for step, event in stage.events() if stage.is_cross and brought else ():
         names = ("TARGETPLATFORM", "TARGETARCH", "TARGETPAIR")
         if not event.name.startswith("xx-") or any(event.value(name) is not None for name in names):
+            continue
+        if len(event.words) > 1 and event.words[1].text in _OF_THE_BUILD:
             continue
         yield Found(
             level="error",
@@ -162,7 +169,7 @@ def _level(stage: StageView, step: Step, use: Use) -> Level | None:
             "warning" if step.instruction.word in {"ENV", "WORKDIR", "VOLUME", "USER", "EXPOSE"} else "error"
         )
     event = next((one for one in step.trace.events if _holds(one, use)), None)
-    if event is not None and event.name in {"echo", "printf"} and not event.redirects:
+    if event is not None and event.name in {"echo", "printf"} and not event.redirects and not event.captured:
         return None
     if not stage.is_cross and event is not None and _harmless(event, use):
         return "warning"

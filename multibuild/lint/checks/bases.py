@@ -40,7 +40,7 @@ def fixed_platform(view: View) -> Iterator[Found]:
             other = wanted.text
         start = flag.value.offset(0)
         yield Found(
-            level=level_for("error", wanted.marks),
+            level=level_for("error", wanted),
             at=Origin(start, start + len(written)),
             message=f"{stage.used.label} becomes the image, and is always {other}: every platform gets that",
             fix="remove --platform: without it the stage is of the platform that is built",
@@ -108,9 +108,10 @@ def _image(view: View, name: Text, scope: dict[str, Value], level: Level, what: 
     names = [one for one in foreign_names(named, view.platform) if _names_image(named, one.start, one.end)]
     if not names or any(one.fits(view.platform) for one in arch_names(named)):
         return
-    at = image.span(names[0].start + shift, names[0].end + shift)
+    begin, end = names[0].start + shift, names[0].end + shift
+    at = image.span(begin, end)
     yield Found(
-        level=level_for(level, image.marks),
+        level=level_for(level, image, begin, end),
         at=image.origins[-1] if at == image.origin and image.origins else at,
         message=f"{what} {image.text} is of one architecture, as its name says ({names[0].text})",
         fix="name an image that has all platforms, or one for each with $TARGETARCH in its name",

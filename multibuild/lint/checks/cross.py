@@ -165,20 +165,28 @@ def _for_builder(view: View, stage: StageView) -> Iterator[tuple[Origin, Toolcha
         toolchain = compiles(event)
         if toolchain is None or toolchain.portable or "arch" in event.guards:
             continue
-        if toolchain.name == "Go" and (targets or _is_tool(event)):
+        reaches = reaches_image(view, stage, step)
+        if _is_tool(event) and not reaches:
+            continue
+        if toolchain.name == "Go" and targets and not _is_tool(event):
             continue
         if toolchain.name == "Rust" and (event.value("CARGO_BUILD_TARGET") or _has_target(event)):
             continue
         if toolchain.name in {"C", ".NET", "Zig"} and _has_target(event):
             continue
-        certain = toolchain.certain and reaches_image(view, stage, step)
+        certain = toolchain.certain and reaches
         level: Level = "error" if certain else "warning"
         yield event.words[0].origin, toolchain, level, _go_build_edit(view, stage, step, event)
 
 
 def _is_tool(event: Event) -> bool:
-    """Whether a `go install` fetches a program for the build: `go install example.org/tool@latest`."""
-    return event.words[1].text == "install" and any("@" in word.text for word in event.words[2:])
+    """Whether it fetches a program, most often for the build: `go install example.org/x@latest`, `cargo install x`."""
+    if len(event.words) < 3 or event.words[1].text != "install":
+        return False
+    words = [word.text for word in event.words[2:]]
+    if event.name == "cargo":
+        return not any(word.startswith("--path") for word in words)
+    return any("@" in word for word in words)
 
 
 def _has_target(event: Event) -> bool:
@@ -303,9 +311,7 @@ def _is_brought(source: StageView, path: str) -> bool:
 
 
 _PROGRAMS = re.compile(r"/(?:usr/)?(?:s?bin|lib(?:32|64)?)/(?!ssl/|python3/dist-packages/?\Z)")
-_PACKAGES = re.compile(
-    r"site-packages|dist-packages|/\.?venv\b|/usr/local/lib/python|/usr/local/bundle|/gems\b"
-)
+_PACKAGES = re.compile(r"site-packages|dist-packages|/\.?venv\b|/usr/local/lib/python|/bundle\b|/gems\b")
 """Folders of Python and Ruby packages: many have parts for one architecture."""
 
 _INSTALLERS = frozenset({"pip", "pip3", "uv", "poetry", "pipenv", "bundle", "gem"})

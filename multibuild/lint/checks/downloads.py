@@ -35,6 +35,10 @@ DOWNLOADS = (
     Download(address=re.compile(r"//(?:go\.dev/dl|dl\.google\.com/go|golang\.org/dl)/"), names={**_DOCKER, "arm": ("armv6l",), "386": ("386",)}, source="go.dev/dl"),
     Download(address=re.compile(r"//(?:dl\.k8s\.io|storage\.googleapis\.com/kubernetes-release|get\.helm\.sh|releases\.hashicorp\.com)/"), names=_DOCKER, source="kubernetes.io, helm.sh, releases.hashicorp.com"),
     Download(address=re.compile(r"/(?:mikefarah/yq|docker/buildx|cloudflare/cloudflared|prometheus/\w+)/releases/"), names=_DOCKER, source="the releases of each"),
+    Download(address=re.compile(r"/(?:cli/cli|bazelbuild/bazelisk|kubernetes-sigs/(?:kind|kustomize)|getsops/sops)/releases/"), names=_DOCKER, source="the releases of each"),
+    Download(address=re.compile(r"/denoland/deno/releases/|//dl\.deno\.land/release/"), names=_KERNEL, source="docs.deno.com, installation"),
+    Download(address=re.compile(r"/oven-sh/bun/releases/"), names={"amd64": ("x64",), "arm64": ("aarch64",)}, source="github.com/oven-sh/bun/releases"),
+    Download(address=re.compile(r"/(?:astral-sh/(?:uv|ruff)|conda-forge/miniforge)/releases/"), names=_KERNEL, source="the releases of each"),
     Download(address=re.compile(r"/hadolint/hadolint/releases/"), names={"amd64": ("x86_64",), "arm64": ("arm64",)}, source="github.com/hadolint/hadolint/releases"),
 )  # fmt: skip
 

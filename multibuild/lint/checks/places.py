@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from multibuild.lint.arch_names import UNKNOWN, ArchName, arch_names
 from multibuild.lint.finding import Edit, Found, Level
 from multibuild.lint.shell.trace import Event
-from multibuild.lint.shell.values import Expanded, Marks, Origin, expand_dockerfile
+from multibuild.lint.shell.values import Expanded, Origin, expand_dockerfile
 from multibuild.lint.view import StageView, Step, View
 from multibuild.platforms import Platform
 
@@ -19,10 +20,30 @@ _SHARED_FOLDERS = frozenset(
 )
 
 
+_OTHER_SYSTEM = re.compile(
+    r"windows|win(?:32|64)|mingw|darwin|macos|\bosx|apple|android|freebsd|-none-(?!linux)|-none\b|unknown-none|-elf\b|-uefi\b",
+    re.IGNORECASE,
+)
+_LINUX = re.compile(r"linux(?!-android)", re.IGNORECASE)
+_EMULATOR = re.compile(r"(?:qemu|box)[-_](?:system-)?\Z", re.IGNORECASE)
+
+
+def _is_family(name: ArchName, platform: Platform) -> bool:
+    """Whether a name is that of the platform's family: some call arm64 `arm`, and amd64 `x86`."""
+    return (name.text.lower(), platform.architecture) in {("arm", "arm64"), ("x86", "amd64")}
+
+
 def foreign_names(text: str, platform: Platform) -> list[ArchName]:
-    """Return the names of architectures in a text, if none of them fits the platform."""
+    """Return the names of architectures in a text, if none of them fits the platform.
+
+    What is for another system is data to an image of Linux, and an emulator is named after what it runs.
+    """
     names = list(arch_names(text))
-    return [] if any(name.fits(platform) for name in names) else names
+    if not names or any(name.fits(platform) or _is_family(name, platform) for name in names):
+        return []
+    if platform.os == "linux" and _OTHER_SYSTEM.search(text) and not _LINUX.search(text):
+        return []
+    return [name for name in names if not _EMULATOR.search(text, max(name.start - 20, 0), name.start)]
 
 
 def place_of(word: Expanded, name: ArchName, shift: int = 0) -> Origin:
@@ -33,13 +54,21 @@ def place_of(word: Expanded, name: ArchName, shift: int = 0) -> Origin:
     return span
 
 
-def level_for(level: Level, marks: Marks) -> Level:
-    """Return a level, no error where a build argument may say otherwise."""
-    return "warning" if level == "error" and "argument" in marks else level
+def level_for(level: Level, word: Expanded, begin: int = 0, end: int | None = None) -> Level:
+    """Return a level, no error where a build argument may say otherwise in a part of a word."""
+    stop = len(word.text) if end is None else end
+    return "warning" if level == "error" and word.is_settable(begin, stop) else level
 
 
 def reaches_image(view: View, stage: StageView, step: Step) -> bool:
     """Whether what a RUN writes gets into the image, as far as its paths show."""
+    key = stage.index, step.instruction.offset
+    if key not in view.reaching:
+        view.reaching[key] = _reaches_image(view, stage, step)
+    return view.reaching[key]
+
+
+def _reaches_image(view: View, stage: StageView, step: Step) -> bool:
     if stage.is_image:
         return True
     copies = view.copied_from(stage)
@@ -111,7 +140,7 @@ def found_foreign(
 ) -> Found:
     """Return a finding for the first foreign name of a word."""
     return Found(
-        level=level_for(level, word.marks),
+        level=level_for(level, word, names[0].start + shift, names[0].end + shift),
         at=place_of(word, names[0], shift),
         message=message.replace("{name}", names[0].text),
         fix=fix,

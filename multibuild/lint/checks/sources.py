@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from multibuild.lint.arch_names import UNKNOWN, arch_names
+from multibuild.errors import UsageError
+from multibuild.lint.arch_names import UNKNOWN, ArchName, arch_names
 from multibuild.lint.checks.places import PRINTING, foreign_names, level_for, place_of, reaches_image
 from multibuild.lint.finding import Found, Level
 from multibuild.lint.shell.trace import Event
@@ -30,6 +31,19 @@ _TEXT_SUFFIXES = (
     ".html",
     ".sh",
     ".xml",
+    ".config",
+    ".patch",
+    ".diff",
+    ".cmake",
+    ".mk",
+    ".env",
+    ".repo",
+    ".rules",
+    ".service",
+    ".asc",
+    ".sig",
+    ".sha256",
+    ".sha512",
 )
 _LIBRARY_FOLDER = re.compile(
     r"(?:^|[/:=])(?:usr/)?lib/([a-z0-9_]+)-linux-(?:gnu|musl)[a-z0-9]*|/jvm/[\w.-]*-(amd64|arm64|armhf|ppc64el|s390x|i386|riscv64)\b|ld-musl-(\w+)\.so"
@@ -50,7 +64,7 @@ def urls(view: View) -> Iterator[Found]:
             reaches = event is None or reaches_image(view, stage, step)
             level: Level = "error" if reaches else "warning"
             yield Found(
-                level=level_for(level, word.marks),
+                level=level_for(level, word, names[0].start + begin, names[0].end + begin),
                 at=place_of(word, names[0], begin),
                 message=f"this downloads for {names[0].text}, whatever platform is built",
                 fix="put $TARGETARCH into the address, or a name that a case on $TARGETARCH chooses",
@@ -97,19 +111,35 @@ def copies(view: View) -> Iterator[Found]:
     sources = {stage.index: list(_copied(stage)) for stage in view.stages}
     covered = _covered((word for found in sources.values() for _, word in found), view.platform)
     for stage in view.stages:
-        for _, word in sources[stage.index]:
+        for step, word in sources[stage.index]:
             names = foreign_names(word.text, view.platform)
             if not names or _template(word.text) in covered or _URL.match(word.text):
+                continue
+            if _is_of_its_stage(view, step, names):
                 continue
             is_text = word.text.lower().endswith(_TEXT_SUFFIXES)
             level: Level = "warning" if is_text or stage.is_cross else "error"
             yield Found(
-                level=level_for(level, word.marks),
+                level=level_for(level, word, names[0].start, names[0].end),
                 at=place_of(word, names[0]),
                 message=f"this copies what is for {names[0].text}, whatever platform is built",
                 fix=_copy_advice(word),
                 branch="branch" in word.marks,
             )
+
+
+def _is_of_its_stage(view: View, step: Step, names: list[ArchName]) -> bool:
+    """Whether the source is a stage of a fixed platform, which the path names: `cross-stage-program` tells."""
+    one = step.copied
+    source = (
+        view.stage_named(one.source_stage.text) if one is not None and one.source_stage is not None else None
+    )
+    if source is None or source.used.runs_on != "fixed":
+        return False
+    try:
+        return names[0].fits(Platform.parse(source.used.root.platform))
+    except UsageError:
+        return False
 
 
 def _copied(stage: StageView) -> Iterator[tuple[Step, Expanded]]:

@@ -18,12 +18,14 @@ from multibuild.lint.view import StageView, View
 _TRIPLE = re.compile(
     r"(?<![\w-])(amd64|arm64|x64|x86|armhf|armel|armv8|386|ppc64le|ppc64el|mips64le|mipsle|loong64)-(?:[a-z0-9]+-)?linux-(?:gnu|musl|android)"
 )
+_RELEASE = re.compile(r"(?<=[._-])(amd64|arm64|x64|armhf|386|ppc64el|mips64le)-unknown-linux-(?:gnu|musl)")
 _MUSL = re.compile(r"\bld-musl-(amd64|arm64)\.so")
 _QEMU = re.compile(r"(?<![\w-])qemu-(amd64|arm64)(?:-static)?(?![\w-])")
 _PATTERNS = (
     (_TRIPLE, "no toolchain's triple"),
     (_QEMU, "no program of QEMU's"),
     (_MUSL, "no loader of musl's"),
+    (_RELEASE, "no triple"),
 )
 _URL = re.compile(r"\bhttps?://\S+")
 
@@ -59,20 +61,26 @@ def _words(stage: StageView) -> Iterator[tuple[Expanded, bool]]:
 
 
 def _word(view: View, word: Expanded, *, branch: bool) -> Iterator[Found]:
+    url = _URL.search(word.text)
+    downloads = list(_download(view, word, url, branch=branch)) if url is not None else []
+    if downloads:
+        yield from downloads
+        return
     for pattern, what in _PATTERNS:
         match = pattern.search(word.text)
-        if match is None or (pattern is _TRIPLE and match[1] in triple_arch_of(view.platform)):
+        if match is None or (pattern in {_TRIPLE, _RELEASE} and match[1] in triple_arch_of(view.platform)):
             continue
         names = list(arch_names(match[1]))
         if not names or not names[0].fits(view.platform):
             continue
         right = (
             "x86_64 or aarch64"
-            if pattern is not _TRIPLE
+            if pattern not in {_TRIPLE, _RELEASE}
             else " or ".join(sorted(triple_arch_of(view.platform)))
         )
         yield Found(
-            level=level_for("error", word.marks),
+            # Some releases are called after triples that do not exist.
+            level="warning" if pattern is _RELEASE else level_for("error", word, *match.span()),
             at=word.origins[-1]
             if word.span(*match.span()) == word.origin and word.origins
             else word.span(*match.span()),
@@ -81,9 +89,6 @@ def _word(view: View, word: Expanded, *, branch: bool) -> Iterator[Found]:
             branch=branch or "branch" in word.marks,
         )
         return
-    url = _URL.search(word.text)
-    if url is not None:
-        yield from _download(view, word, url, branch=branch)
 
 
 def _download(view: View, word: Expanded, url: re.Match[str], *, branch: bool) -> Iterator[Found]:
@@ -92,9 +97,10 @@ def _download(view: View, word: Expanded, url: re.Match[str], *, branch: bool) -
     if not expected or not names or any(name.text.lower() in expected for name in names):
         return
     first = names[0]
-    at = word.span(first.start + url.start(), first.end + url.start())
+    begin, end = first.start + url.start(), first.end + url.start()
+    at = word.span(begin, end)
     yield Found(
-        level=level_for("error", word.marks),
+        level=level_for("error", word, begin, end),
         at=at,
         message=f"this download calls the architecture {' or '.join(expected)}, not {first.text}",
         fix="choose the name in a case on $TARGETARCH",
@@ -145,7 +151,7 @@ def _go_names(view: View, stage: StageView) -> Iterator[Found]:
                 *declaration(view, stage, step, "TARGETARCH"),
             )
         yield Found(
-            level=level_for("error", value.marks),
+            level="warning" if "argument" in value.marks else "error",
             at=value.origin,
             message=f"Go does not know GOARCH={value.text}: it calls it {view.platform.architecture}",
             fix="write GOARCH=$TARGETARCH, after ARG TARGETARCH",
@@ -210,7 +216,7 @@ def _debian_names(view: View, stage: StageView) -> Iterator[Found]:
 
 def _other_name(word: Expanded, own: str, who: str, name: str, *, branch: bool) -> Found:
     return Found(
-        level=level_for("error", word.marks),
+        level=level_for("error", word),
         at=word.origin,
         message=f"{who} calls {own} {name}",
         fix="choose the name in a case on $TARGETARCH",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from multibuild.lint.arch_names import UNKNOWN, arch_names
+from multibuild.lint.arch_names import UNKNOWN, ArchName, arch_names
 from multibuild.lint.checks.places import (
     declaration,
     foreign_names,
@@ -92,6 +92,7 @@ _ENVIRONMENT: dict[str, Level] = {
 }
 """Variables that name the platform of the result, and how bad another one is."""
 
+_COMPANIONS = {"amd64": "386", "arm64": "arm"}
 _APT_SOURCE = re.compile(r"\bdeb(?:-src)?\s+\[[^\]]{0,200}\barch=([a-z0-9]+)[\s\]]")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]*:([a-z0-9]+)(?:=\S*)?\Z")
 _CROSS_TOOL = re.compile(
@@ -106,6 +107,7 @@ def fixed(view: View) -> Iterator[Found]:
         _fits_tool(event.name, view.platform) for stage in view.stages for _, event in stage.events()
     )
     for stage in view.stages:
+        has_own_build = any(_fits(value, view) for _, _, value in go_builds(stage))
         for step, event in stage.events():
             if "arch" in event.guards:
                 continue
@@ -114,10 +116,22 @@ def fixed(view: View) -> Iterator[Found]:
                 yield from _tool(view, event)
             for name, level in _ENVIRONMENT.items():
                 for key, word in event.assignments:
-                    if key == name and "build" not in word.marks:
+                    if key != name or "build" in word.marks or _is_for_another_system(event, view):
+                        continue
+                    if not (has_own_build and event.name == "go"):
                         setting = _Setting(key, word, _own_level(stage, event, level))
                         yield from _variable(view, stage, step, setting)
         yield from _from_environment(view, stage)
+
+
+def _fits(value: Value | None, view: View) -> bool:
+    return value is not None and value.text == view.platform.architecture
+
+
+def _is_for_another_system(event: Event, view: View) -> bool:
+    """Whether a program is built for another system, to be handed out by the image: `GOOS=windows go build`."""
+    system = event.value("GOOS")
+    return system is not None and system.is_known and system.text not in {"", view.platform.os}
 
 
 def _own_level(stage: StageView, event: Event, level: Level) -> Level:
@@ -168,7 +182,7 @@ def _variable(view: View, stage: StageView, step: Step, setting: _Setting) -> It
         edits = (Edit(at.start, at.end, "$TARGETARCH"), *declaration(view, stage, step, "TARGETARCH"))
     is_go = setting.name == "GOARCH"
     yield Found(
-        level=level_for(setting.level, word.marks),
+        level=level_for(setting.level, word, names[0].start + setting.shift, names[0].end + setting.shift),
         at=at,
         message=f"{setting.name} is for {arch}, whatever platform is built",
         fix="write GOARCH=$TARGETARCH, after ARG TARGETARCH" if is_go else _TARGET_FIX,
@@ -222,6 +236,8 @@ def _values(event: Event, options: frozenset[str]) -> Iterator[tuple[Expanded, i
 
 def _option(view: View, word: Expanded, shift: int, level: Level, event: Event) -> Iterator[Found]:
     names = foreign_names(word.text[shift:], view.platform)
+    if event.name == "dpkg" and _are_companions(names, view):
+        return
     if names and "build" not in word.marks:
         yield found_foreign(
             word,
@@ -238,7 +254,8 @@ def _packages(view: View, event: Event) -> Iterator[Found]:
     """Find packages of another architecture: `libc6:amd64`."""
     for word in event.words[1:]:
         match = _PACKAGE.fullmatch(word.text)
-        if match is not None and (names := foreign_names(match[1], view.platform)):
+        names = foreign_names(match[1], view.platform) if match is not None else []
+        if match is not None and names and not _are_companions(names, view):
             yield found_foreign(
                 word,
                 names,
@@ -250,16 +267,18 @@ def _packages(view: View, event: Event) -> Iterator[Found]:
             )
 
 
+def _are_companions(names: list[ArchName], view: View) -> bool:
+    """Whether the platform runs programs of these architectures, too: i386 on amd64."""
+    return bool(names) and {name.architecture for name in names} == {
+        _COMPANIONS.get(view.platform.architecture)
+    }
+
+
 def _apt_source(view: View, stage: StageView, step: Step, event: Event) -> Iterator[Found]:
     """Find `deb [arch=amd64] …`: on other platforms apt takes nothing from there (sources.list(5))."""
     if stage.is_cross:
         return
-    written = any(".list" in word.text for _, word in event.redirects) or any(
-        "sources.list" in word.text
-        for other in step.trace.events
-        if other.name == "tee"
-        for word in other.words
-    )
+    written = step.tees_sources or any(".list" in word.text for _, word in event.redirects)
     for word in event.words[1:] if written else ():
         match = _APT_SOURCE.search(word.text)
         if match is not None and (names := foreign_names(match[1], view.platform)):

@@ -6,13 +6,16 @@ followed, and what they run is marked as guarded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from multibuild.dockerfile.parse import PLATFORM_ARGS
 from multibuild.dockerfile.source import Text
 from multibuild.lint.arch_names import UNKNOWN
 from multibuild.lint.shell.conditions import asks_for_arch, matches, outcome
+from multibuild.lint.shell.filters import filtered, printed
 from multibuild.lint.shell.nodes import (
     Case,
     Group,
@@ -24,8 +27,9 @@ from multibuild.lint.shell.nodes import (
     Script,
     Simple,
     Word,
+    nodes_of,
 )
-from multibuild.lint.shell.syntax import parse_script, parse_word
+from multibuild.lint.shell.syntax import DECLARING, parse_script, parse_word
 from multibuild.lint.shell.trace import Event, Guard, Machine, Miss, Trace, Use
 from multibuild.lint.shell.values import (
     EMPTY,
@@ -61,8 +65,11 @@ _FAILS_LATER = frozenset(
 
 _ARCH: Marks = frozenset({"arch"})
 _TESTS = frozenset({"[", "[[", "test"})
+_SILENT = frozenset({*_TESTS, ":", "true", "false", "set", "local", "exit", "return", "cd", "export"})
+"""Commands that print nothing."""
+
 _WITH_DEFAULT = frozenset({":-", "-", ":+", "+", ":=", "=", ":?", "?"})
-_DECLARING = frozenset({"export", "local", "readonly", "declare", "typeset"})
+_ELEMENT = re.compile(r"\[([^\]]*)\]=")
 
 
 @dataclass(slots=True)
@@ -74,6 +81,8 @@ class _State:
     tests_empty: bool = False
     guard_marks: Marks = NONE
     captured: bool = False
+    test_marks: Marks = NONE
+    settable: bool = False
 
     def copy(self, *, guard: Guard | None = None, marks: Marks = NONE) -> _State:
         guards = self.guards | ({guard} if guard else set())
@@ -85,12 +94,21 @@ class _State:
             self.tests_empty,
             self.guard_marks | marks,
             self.captured,
+            self.test_marks,
+            self.settable,
         )
 
     def set(self, name: str, value: Value) -> None:
         """Set a variable; what holds the values from before keeps them."""
         if name in self.values or len(self.values) < MAX_VARIABLES:
             self.values = {**self.values, name: value}
+
+    @contextlib.contextmanager
+    def chosen_by_argument(self, chosen: bool) -> Iterator[None]:
+        """Let a caller be able to set whatever is said inside: a build argument chose that it is."""
+        before, self.settable = self.settable, self.settable or chosen
+        yield
+        self.settable = before
 
     def unset(self, name: str) -> None:
         """Remove a variable."""
@@ -150,7 +168,9 @@ class _Evaluator:
     def _maybe(self, item: Item, state: _State, status: bool | None, chain: _Chain) -> bool | None:
         """Run what follows `&&` or `||`; if the status before it is unknown, it may run or not."""
         if status is not None:
-            return self._item(item, state)
+            asks = "argument" in state.test_marks and any(map(self._asks, chain.nodes))
+            with state.chosen_by_argument(asks):
+                return self._item(item, state)
         chain.asks = chain.asks or any(map(self._asks, chain.nodes))
         chain.nodes.clear()
         guard: Guard = "arch" if chain.asks else "other"
@@ -209,11 +229,22 @@ class _Evaluator:
         )
         if words or assignments:
             self.trace.events.append(event)
+        for name, part in _arrays(node):
+            self._set_array(name, part, state)
         if not words:
             for name, word in assignments:
                 state.set(name, _assigned(word, state))
             return True
         return self._command(node, event, state)
+
+    def _set_array(self, name: str, array: Part, state: _State) -> None:
+        """Set `name[key]` for each element, and `name[]` for the array as a whole."""
+        for index, element in enumerate(array.elements[:MAX_VARIABLES]):
+            word = self.expand(element, state)
+            key = _ELEMENT.match(word.text)
+            value = _behind(word, key.end()) if key is not None else word
+            state.set(f"{name}[{key[1] if key is not None else index}]", _assigned(value, state))
+        state.set(f"{name}[]", UNKNOWN_VALUE)
 
     def _command(self, node: Simple, event: Event, state: _State) -> bool | None:
         name = event.name
@@ -223,6 +254,7 @@ class _Evaluator:
             self._inner_script(node, event, state)
         elif name in _TESTS:
             self._note_miss(event)
+            state.test_marks = NONE.union(*(word.marks for word in event.words))
         else:
             _set_variables(event, state)
         if name in _FAILS_LATER:
@@ -248,6 +280,8 @@ class _Evaluator:
     def _note_miss(self, event: Event) -> None:
         words = [word for word in event.words[1:] if word.text not in {"]", "]]"}]
         if len(words) == 3 and words[1].text in {"=", "=="}:
+            if "arch" in words[2].marks and "arch" not in words[0].marks:
+                words.reverse()
             result = outcome(event.words)
             if result is False:
                 self.trace.misses.append(Miss(words[0], [words[2]], "test"))
@@ -256,24 +290,27 @@ class _Evaluator:
 
     def _if(self, node: If, state: _State) -> bool | None:
         unknown: list[_State] = []
-        asked = False
+        asked = by_argument = False
         for condition, body in node.branches:
             state.branch, before = state.branch, state.branch
             status = self.run(condition, state)
             asks = self._script_asks(condition)
             asked = asked or asks
+            by_argument = by_argument or (asks and "argument" in state.test_marks)
             if status is True:
                 if unknown:
                     self.run(body, state.copy(guard="arch" if asked else "other"))
                     break
-                return self.run(body, state)
+                with state.chosen_by_argument(by_argument):
+                    return self.run(body, state)
             if status is None:
                 inner = state.copy(guard="arch" if asked else "other")
                 self.run(body, inner)
                 unknown.append(inner)
             state.branch = before
         else:
-            self._otherwise(node, state, unknown, asked=asked)
+            with state.chosen_by_argument(by_argument):
+                self._otherwise(node, state, unknown, asked=asked)
         _merge(state, unknown)
         return True if not unknown else None
 
@@ -331,7 +368,8 @@ class _Evaluator:
             self.trace.misses.append(Miss(miss[0], miss[1], "case", has_default=True))
         before = state.branch
         state.branch = before or branch
-        status = self.run(body, state)
+        with state.chosen_by_argument("argument" in miss[0].marks):
+            status = self.run(body, state)
         state.branch = before
         return status
 
@@ -360,6 +398,9 @@ class _Evaluator:
             if len(result.text) > MAX_WORD or len(result.pieces) > MAX_WORD:
                 result.add(UNKNOWN, None)
                 break
+        if state.settable:
+            result.marks |= {"argument"}
+            result.settable = ((0, len(result.text)),)
         return result
 
     def _add(self, result: Expanded, part: Part, state: _State) -> None:
@@ -371,14 +412,40 @@ class _Evaluator:
                 if own is None and part.text in PLATFORM_ARGS:
                     self._note_use(part, state)
                     own = EMPTY
-                value = operate(own or UNSET, part.operator, self._argument(part, state))
-                add_variable(result, value, own)
+                if part.operator == "!":
+                    own = self._named(own or UNSET, state)
+                    add_variable(result, own, own)
+                elif part.operator == "[":
+                    own = self._element(part, state)
+                    add_variable(result, own, own)
+                else:
+                    value = operate(own or UNSET, part.operator, self._argument(part, state))
+                    add_variable(result, value, own)
             case "commands":
                 assert part.script is not None
-                value = self._output(part.script, state)
-                result.add(value.text, None, value.marks)
-            case "unknown":
+                add_variable(result, self._output(part.script, state), None)
+            case "unknown" | "array":
                 result.add(UNKNOWN, None)
+
+    @staticmethod
+    def _named(name: Value, state: _State) -> Value:
+        """Return the value of `${!name}`: that of the variable that it names."""
+        own = state.values.get(name.text, UNSET)
+        return replace(own, marks=own.marks | name.marks)
+
+    def _element(self, part: Part, state: _State) -> Value:
+        """Return the value of `${name[key]}`; a key that an array of this script does not have is a miss."""
+        subscript, bracket, rest = part.argument.rpartition("]")
+        if self.depth >= MAX_NESTED or not bracket or rest:
+            return Value(UNKNOWN, _ARCH)
+        at = part.start + len("${") + len(part.text) + 1
+        key = self.source.part(at, at + len(subscript))
+        inner = _Evaluator(key, self.machine, self.trace, self.depth + 1)
+        word = inner.expand(parse_word(key.text), state)
+        own = state.values.get(f"{part.text}[{word.text}]")
+        if own is None:
+            return Value(UNKNOWN, word.marks | _ARCH)
+        return replace(own, marks=own.marks | word.marks)
 
     def _note_use(self, part: Part, state: _State) -> None:
         if part.operator in _WITH_DEFAULT or state.tests_empty or len(self.trace.undeclared) >= MAX_USES:
@@ -397,36 +464,85 @@ class _Evaluator:
         """Return what commands print, where it is an architecture or a plain text."""
         inner = state.copy()
         inner.captured = True
+        before = len(self.trace.events)
         self.run(script, inner)
+        events = self.trace.events[before:]
         marks: set[Mark] = set()
         if any(self._asks(item.node) for item in script.items):
             marks.add("arch")
-        known = self._printed(script, inner)
-        if known is not None:
-            return Value(known.text, known.marks | frozenset(marks))
-        for name in self.machine.outputs:
-            if any(name in self._text(item.node) for item in script.items):
-                marks |= self.machine.marks
+        printed_value = self._printed(script, events, state)
+        if printed_value is not None:
+            return Value(printed_value.text, printed_value.marks | frozenset(marks))
+        if any(self._machine_output(event) is not None for event in events):
+            marks |= self.machine.marks
         return Value(UNKNOWN, frozenset(marks))
 
-    def _printed(self, script: Script, state: _State) -> Value | None:
-        if len(script.items) != 1 or not isinstance(node := script.items[0].node, Simple):
+    def _machine_output(self, event: Event) -> str | None:
+        words = [event.name, *(word.text for word in event.words[1:])]
+        return self.machine.outputs.get(" ".join(words))
+
+    def _printed(self, script: Script, events: Sequence[Event], state: _State) -> Value | None:
+        """Return what a script prints, where one command that is known prints it all."""
+        count = next((i for i, item in enumerate(script.items) if item.connector == "|"), len(script.items))
+        stages = script.items[count:]
+        if any(item.connector != "|" or not isinstance(item.node, Simple) for item in stages):
             return None
+        value = self._printed_by(Script(script.items[:count]), events, state)
+        for item in stages:
+            assert isinstance(item.node, Simple)
+            value = value and self._filtered(item.node, value, state)
+        return value
+
+    def _printed_by(self, script: Script, events: Sequence[Event], state: _State) -> Value | None:
+        starts = {node.words[0].start for node in nodes_of(script) if isinstance(node, Simple) and node.words}
+        ran = [
+            one for one in events if one.words and one.words[0].start in starts and one.name not in _SILENT
+        ]
+        if (
+            len(ran) != 1
+            or ran[0].guards - state.guards
+            or any(sign != "<<<" and ">" in sign for sign, _ in ran[0].redirects)
+        ):
+            return None
+        event = ran[0]
+        text = self._machine_output(event)
+        branch: Marks = frozenset({"branch"} if event.branch and not state.branch else ())
+        if text is not None:
+            kernel: Marks = frozenset({"kernel"} if event.name in {"uname", "arch"} else ())
+            return Value(text, self.machine.marks | kernel | branch | {"arch"})
+        words = event.words
+        marks = NONE.union(*(word.marks for word in words), branch)
+        here = next((word for sign, word in event.redirects if sign == "<<<"), None)
+        texts = [word.text for word in words]
+        text = printed(texts) if here is None else _filtered_text(texts, here.text)
+        return None if text is None else Value(text, marks | (here.marks if here is not None else NONE))
+
+    def _filtered(self, node: Simple, value: Value, state: _State) -> Value | None:
         words = [self.expand(word, state) for word in node.words]
-        text = " ".join(word.text for word in words)
-        if text in self.machine.outputs:
-            kernel: Marks = frozenset({"kernel"} if text in {"uname -m", "arch"} else ())
-            return Value(self.machine.outputs[text], self.machine.marks | kernel | {"arch"})
-        if words and words[0].text == "echo" and not node.redirects:
-            marks = NONE.union(*(word.marks for word in words))
-            return Value(" ".join(word.text for word in words[1:] if word.text != "-n"), marks)
+        text = _filtered_text([word.text for word in words], value.text)
+        return None if text is None else Value(text, value.marks.union(*(word.marks for word in words)))
+
+
+def _filtered_text(command: Sequence[str], line: str) -> str | None:
+    if UNKNOWN in line or any(UNKNOWN in word for word in command):
         return None
+    return filtered(command, line)
+
+
+def _arrays(node: Simple) -> Iterator[tuple[str, Part]]:
+    """Yield the arrays that a command sets: name, and the part that holds its elements."""
+    for name, word in node.assignments:
+        if word.parts and word.parts[0].kind == "array":
+            yield name, word.parts[0]
+    for word in node.words:
+        if len(word.parts) == 2 and word.parts[1].kind == "array":
+            yield word.parts[0].text.rstrip("+="), word.parts[1]
 
 
 def _set_variables(event: Event, state: _State) -> None:
     """Carry out what builtins do to variables."""
     for word in event.words[1:]:
-        if event.name in _DECLARING:
+        if event.name in DECLARING:
             key, equals, _ = word.text.partition("=")
             if equals:
                 state.set(key, _assigned(_behind(word, len(key) + 1), state))
@@ -451,7 +567,10 @@ def _behind(word: Expanded, count: int) -> Expanded:
         for index, at in word.pieces
     ]
     start = next((at for _, at in pieces if at is not None), word.start)
-    return replace(word, text=word.text[count:], pieces=pieces, start=max(start, word.start))
+    settable = tuple((max(first - count, 0), last - count) for first, last in word.settable if last > count)
+    return replace(
+        word, text=word.text[count:], pieces=pieces, start=max(start, word.start), settable=settable
+    )
 
 
 def _merge(state: _State, others: list[_State]) -> None:

@@ -9,18 +9,19 @@ from typing import Literal
 
 @dataclass(slots=True)
 class Part:
-    """A piece of a word: text, a variable with an operator and its argument, the output of commands, or unknown.
+    """A piece of a word: text, a variable with operator and argument, the output of commands, an array or unknown.
 
     `start` is the index of its first character in the script's text.
     """
 
-    kind: Literal["text", "variable", "commands", "unknown"]
+    kind: Literal["text", "variable", "commands", "array", "unknown"]
     start: int
     text: str = ""
     operator: str = ""
     argument: str = ""
     script: Script | None = None
     quoted: bool = False
+    elements: list[Word] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -164,7 +165,13 @@ def words_of(script: Script) -> Iterator[Word]:
             case _:
                 own = []
         for word in own:
-            yield word
-            for part in word.parts:
-                if part.script is not None:
-                    yield from words_of(part.script)
+            yield from _with_inner(word)
+
+
+def _with_inner(word: Word) -> Iterator[Word]:
+    yield word
+    for part in word.parts:
+        if part.script is not None:
+            yield from words_of(part.script)
+        for element in part.elements:
+            yield from _with_inner(element)

@@ -34,6 +34,8 @@ _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)(?:\[[^\]\s]{0,200}\])?\+?=")
 _REDIRECT = re.compile(r"\d{0,4}(?:<<<|<<-?|>>|>\||[<>]&|&>>?|<>|<|>)")
 _HEREDOC_END = re.compile(r"-?[ \t]*([\"']?)([A-Za-z_][\w.-]*)\1")
 _BLANKS = " \t\r\x0b\x0c"
+DECLARING = frozenset({"export", "local", "readonly", "declare", "typeset"})
+"""Commands whose words are assignments."""
 _ENDS = frozenset(" \t\r\x0b\x0c\n;&|<>()")
 
 
@@ -355,7 +357,13 @@ class _Parser:
                 raise _End
 
     def _next_word(self, node: Simple) -> None:
-        match = _ASSIGNMENT.match(self.text, self.at) if not node.words else None
+        match = _ASSIGNMENT.match(self.text, self.at)
+        if match is not None and node.words:
+            is_array = node.words[0].literal in DECLARING and self.text.startswith("(", match.end())
+            match = None
+            if is_array:
+                self._declared_array(node)
+                return
         if match is None:
             word = self._word()
             node.words.append(word)
@@ -365,25 +373,37 @@ class _Parser:
         start = self.at
         self.at = match.end()
         if self.text.startswith("(", self.at):
-            self._array()
-            value = Word(start, self.at, [Part("unknown", match.end())])
+            value = Word(start, self.at, [self._array()])
+            value.end = self.at
         else:
             value = self._word()
             value.start = match.end()
         node.assignments.append((match[1], value))
 
-    def _array(self) -> None:
-        """Read over the values of an array."""
+    def _declared_array(self, node: Simple) -> None:
+        """Read `name=(…)` behind `declare`."""
+        start, begin = self.at, self.text.index("(", self.at)
+        self.at = begin
+        word = Word(start, start, [Part("text", start, self.text[start:begin]), self._array()])
+        word.end = self.at
+        node.words.append(word)
+
+    def _array(self) -> Part:
+        """Read the values of an array."""
+        part = Part("array", self.at)
         self.at += 1
         while self.at < len(self.text) and self.text[self.at] != ")":
             before = self.at
             if self.text[self.at] in _ENDS:
                 self.at += 1
+            elif self.text[self.at] == "#":
+                self._skip_line()
             else:
-                self._word()
+                part.elements.append(self._word())
             if self.at == before:
                 raise _End
         self.at += 1
+        return part
 
     def _is_function(self) -> bool:
         return re.compile(r"\([ \t]*\)").match(self.text, self.at) is not None
@@ -559,6 +579,8 @@ class _Parser:
         end = self._closing_brace(start + 2)
         inside = self.text[start + 2 : end]
         self.at = end + 1
+        if inside.startswith("!") and _NAME.fullmatch(inside, 1):
+            return Part("variable", start, inside[1:], operator="!", quoted=quoted)
         name = _NAME.match(inside)
         if name is None:
             return Part("unknown", start)

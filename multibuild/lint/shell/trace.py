@@ -27,7 +27,8 @@ class Event:
 
     `guards`: "arch" for a choice by architecture whose outcome is not known, "other" for any other; `branch`: whether
     it is in the `else` of a choice by architecture. `values` are those of the shell when it runs. `guard_marks` are the
-    marks of what its guards ask for; `captured`: another command or a variable takes its output.
+    marks of what its guards ask for; `captured`: another command or a variable takes its output. `name`
+    is the command's, without its folder.
     """
 
     words: list[Expanded]
@@ -38,11 +39,10 @@ class Event:
     values: Mapping[str, Value]
     guard_marks: Marks = NONE
     captured: bool = False
+    name: str = field(init=False)
 
-    @property
-    def name(self) -> str:
-        """The command's name, without its folder."""
-        return self.words[0].text.rpartition("/")[2] if self.words else ""
+    def __post_init__(self) -> None:
+        self.name = self.words[0].text.rpartition("/")[2] if self.words else ""
 
     def value(self, name: str) -> Value | None:
         """Return the value of an environment variable when it runs."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Literal
 
@@ -16,6 +16,7 @@ MAX_VALUE = 4096
 """Characters of a value; a longer one is unknown."""
 
 MAX_PATTERN = 100
+MAX_SPANS = 50
 
 Mark = Literal["arch", "build", "meant", "branch", "argument", "kernel"]
 """What is known of a value beside its text.
@@ -25,6 +26,9 @@ name; "branch": from the `else` of a choice by architecture; "argument": a calle
 """
 
 Marks = frozenset[Mark]
+Spans = tuple[tuple[int, int], ...]
+"""Parts of a text, from the first index to before the second."""
+
 NONE: Marks = frozenset()
 
 
@@ -39,11 +43,15 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value of a variable; UNKNOWN stands for each part that is not known."""
+    """A value of a variable; UNKNOWN stands for each part that is not known.
+
+    `settable` are the parts that a caller may set, of one with the mark "argument"; none: all of it.
+    """
 
     text: str
     marks: Marks = NONE
     origin: Origin | None = None
+    settable: Spans = ()
 
     @property
     def is_known(self) -> bool:
@@ -64,7 +72,8 @@ class Expanded:
     """A word with its variables filled in.
 
     `source` is the text it stands in, from `start` to `end`. `pieces` are (index in `text`, index in `source`, or None
-    for what a variable holds), in order. `origins` are the places of the values that went in.
+    for what a variable holds), in order. `origins` are the places of the values that went in, `settable` the parts of
+    `text` that a caller may set.
     """
 
     source: Text
@@ -74,6 +83,7 @@ class Expanded:
     marks: Marks = NONE
     pieces: list[tuple[int, int | None]] = field(default_factory=list)
     origins: list[Origin] = field(default_factory=list)
+    settable: Spans = ()
 
     def add(self, text: str, at: int | None, marks: Iterable[Mark] = ()) -> None:
         """Append a piece."""
@@ -103,7 +113,11 @@ class Expanded:
         """The word as a value of a variable."""
         if len(self.text) > MAX_VALUE:
             return Value(UNKNOWN, self.marks)
-        return Value(self.text, self.marks, self.origin)
+        return Value(self.text, self.marks, self.origin, self.settable)
+
+    def is_settable(self, begin: int, end: int) -> bool:
+        """Whether a caller may set some of a part of `text`."""
+        return any(first < end and begin < last for first, last in self.settable)
 
     @property
     def is_known(self) -> bool:
@@ -120,14 +134,18 @@ def operate(value: Value | None, operator: str, argument: Value) -> Value:
     is_set = value is not None and (bool(text) or not operator.startswith(":"))
     match operator.lstrip(":"):
         case "-" | "=" | "?":
-            return Value(text, marks) if is_set else argument
+            return _without_place(value) if is_set else argument
         case "+":
             return Value(argument.text, marks | argument.marks) if is_set else Value("", marks)
         case "":
-            return Value(text if not operator else UNKNOWN, marks)
+            return _without_place(value) if not operator else Value(UNKNOWN, marks)
     if UNKNOWN in argument.text:
         return Value(UNKNOWN, marks | argument.marks)
     return Value(_edited(text, operator, argument.text), marks)
+
+
+def _without_place(value: Value | None) -> Value:
+    return Value("") if value is None else replace(value, origin=None)
 
 
 def _edited(text: str, operator: str, pattern: str) -> str:
@@ -186,6 +204,10 @@ def expand_dockerfile(
 
 def add_variable(result: Expanded, value: Value, origin: Value | None) -> None:
     """Append the value of a variable to a word."""
+    if "argument" in value.marks and len(result.settable) < MAX_SPANS:
+        begin = len(result.text)
+        spans = value.settable or ((0, len(value.text)),)
+        result.settable += tuple((begin + first, begin + last) for first, last in spans)
     result.add(value.text, None, value.marks)
     if origin is not None and origin.origin is not None:
         result.origins.append(origin.origin)
