@@ -12,7 +12,7 @@ _SUBSTITUTE = re.compile(r"\s*s([/|,#:@!%])")
 _PLACE = re.compile(r"\[\w{1,20}\]|\\[./-]|[\w/:=,#@-]")
 _ALTERNATIVE = re.compile(r"(\^?)((?:\[\w{1,20}\]|\\[./-]|[\w/:=,#@-])*)((?:\.\*)?)(\$?)")
 _REPLACEMENT = re.compile(r"(?:[\w\s.:=,#@/-]|\\[/.-])*")
-_NAMED_FIELD = re.compile(r"\{\s*print\s*\$(NF|\d)\s*;?\s*\}")
+_NAMED_FIELD = re.compile(r"\{\s*print\s*\$(NF|\d)\s*(?:;\s*)?\}")
 
 
 def filtered(command: Sequence[str], line: str) -> str | None:
