@@ -27,11 +27,20 @@ _HINTS: Final = (
         "buildx looks for SSH agents and keys here already: start the agent, set SSH_AUTH_SOCK, or mend the path",
     ),
     (
+        re.compile(r"refers to undefined"),
+        "declare it at the top of the compose file: secrets, configs, volumes or networks",
+    ),
+    (
         re.compile(r"failed to stat|secret"),
         "buildx looks for secrets here already: create the file, or set the variable of that name",
     ),
     (re.compile(r"^open .*no such file"), "bake.files are relative to the folder of multibuild.yaml"),
-    (re.compile(r"Validation failed|Unknown variable|required variable"), "set the variable under bake.vars"),
+    (
+        re.compile(r"Unknown variable"),
+        'declare it in the definition: variable "NAME" {}; then bake.vars and the environment can set it',
+    ),
+    (re.compile(r"Validation failed|required variable"), "set the variable under bake.vars"),
+    (re.compile(r"infinite loop|link to itself"), "one of them must start from something else"),
 )
 """Sentences of buildx → the next step; the first that matches."""
 
@@ -60,8 +69,9 @@ def bake_failure(
     sentence = shorten(one_line(text.strip()), MAX_MESSAGE)
     if unknown := _UNKNOWN_TARGET.search(sentence):
         name = unknown["name"] or unknown["pattern"] or ""
-        hint = _target_hint(name, names()) or _hint(sentence)
-        if name in targets:
+        asked = name in targets
+        hint = _target_hint(name, names(), asked=asked) or _hint(sentence)
+        if asked:
             return BakeRequestError(("targets", targets.index(name)), sentence, hint=hint)
         return ConfigError(f"bake: {sentence}", hint=hint)
     missing = _NO_FILE.match(sentence)
@@ -73,15 +83,20 @@ def bake_failure(
     return ConfigError(f"bake: {sentence}", hint=_hint(sentence))
 
 
-def _target_hint(name: str, names: Sequence[str] | None) -> str | None:
+def _target_hint(name: str, names: Sequence[str] | None, *, asked: bool) -> str | None:
     if not names:
         return None
     near = get_close_matches(name, names, n=1)
     if near and name != "default":
         return f"perhaps you meant {near[0]}"
-    return shorten(f"there are {', '.join(names)}: name what to build in bake.targets", MAX_MESSAGE)
+    what = (
+        "name what to build in bake.targets"
+        if asked
+        else "a group or a target of the definition names another"
+    )
+    return shorten(f"there are {', '.join(names)}: {what}", MAX_MESSAGE)
 
 
 def _hint(sentence: str) -> str:
     hints = (hint for pattern, hint in _HINTS if pattern.search(sentence))
-    return next(hints, "`docker buildx bake --print` with the same files says the same")
+    return next(hints, "mend it there; `docker buildx bake --print` with the same files shows the lines")

@@ -17,13 +17,16 @@ MAX_LISTED = 20
 class BakeStarter:
     """The values of a first config that takes its images from `files`, by name: what bake says of each.
 
-    `image` is for those that bake gives no tag, `platforms` for those that it gives none.
+    `image` is for those that bake gives no tag, `platforms` for those that it gives none. Of several with the same tag
+    (services of a compose file that run one image) the first is built.
     """
 
     files: tuple[str, ...]
     images: Mapping[str, Mapping[str, Any]]
     image: ImageName
     platforms: tuple[Platform, ...]
+    linked: frozenset[str] = frozenset()
+    """Images that only others are built from: they come along unasked."""
 
     @property
     def untagged(self) -> tuple[str, ...]:
@@ -34,6 +37,29 @@ class BakeStarter:
     def needs_platforms(self) -> bool:
         """Whether bake leaves an image without platforms."""
         return any("platforms" not in keys for keys in self.images.values())
+
+    @property
+    def duplicates(self) -> Mapping[str, str]:
+        """Return the images that would have a tag of another one: name → the other."""
+        owners: dict[str, str] = {}
+        duplicates: dict[str, str] = {}
+        for name, keys in self.images.items():
+            references = [
+                f"{repository}:{tag}"
+                for repository in (keys.get("image"), *keys.get("destinations", ()))
+                for tag in keys.get("tags", ())
+            ]
+            owner = next((owners[reference] for reference in references if reference in owners), None)
+            if owner is not None:
+                duplicates[name] = owner
+            else:
+                owners |= dict.fromkeys(references, name)
+        return duplicates
+
+    @property
+    def built(self) -> tuple[str, ...]:
+        """Return the images that the config builds."""
+        return tuple(name for name in self.images if name not in self.duplicates)
 
     def text(self) -> str:
         """Return the text of the file."""
@@ -50,8 +76,14 @@ class BakeStarter:
         if self.needs_platforms:
             yield "# Of every image that the definition gives none:"
             yield f"platforms: [{comma_separated(self.platforms)}]"
-        yield f"# The images are the targets of these files: {_listed(tuple(self.images))}."
-        yield f"bake: {{files: [{', '.join(map(yaml_scalar, self.files))}]}}"
+        files = f"files: [{', '.join(map(yaml_scalar, self.files))}]"
+        if self.duplicates:
+            pairs = [f"{name} ({owner})" for name, owner in self.duplicates.items()]
+            yield f"# Left out, as another one has the tag already: {_listed(pairs)}."
+            targets = (name for name in self.built if name not in self.linked)
+            files = f"{files}, targets: [{', '.join(map(yaml_scalar, targets))}]"
+        yield f"# The images are the targets of these files: {_listed(self.built)}."
+        yield f"bake: {{{files}}}"
         yield "# What goes on top, by name or pattern; a test must succeed in every image before any tag moves:"
         yield '# images: {"*": {test: {run: ["app", "--version"]}}}'
 

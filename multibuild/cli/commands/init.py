@@ -98,6 +98,7 @@ def _bake(project: Path, image: ImageName, platforms: tuple[str, ...]) -> BakeSt
     return BakeStarter(
         files=files,
         images={one.name: one.keys for one in images},
+        linked=frozenset(one.name for one in images if one.linked),
         image=image,
         platforms=chosen or _platforms_of(project, [one.keys for one in images]) or FALLBACK_PLATFORMS,
     )
@@ -125,14 +126,16 @@ def _show_bake(request: InitRequest, starter: BakeStarter) -> None:
             {
                 "file": str(request.file),
                 "bake": list(starter.files),
-                "images": list(starter.images),
+                "images": list(starter.built),
                 "platforms": [str(platform) for platform in starter.platforms],
             }
         )
     elif not request.quiet:
         option = f" -f {request.file}" if str(request.file) != "multibuild.yaml" else ""
+        for name, owner in starter.duplicates.items():
+            _warn(f"{name} would have a tag of {owner}, and is left out", "give it a tag of its own")
         print(f"wrote {request.file} for the targets of {', '.join(starter.files)}")
-        print("\n".join(_wrapped("images", ", ".join(starter.images))))
+        print("\n".join(_wrapped("images", ", ".join(starter.built))))
         print("\n".join(_wrapped("next", f"`multibuild plan{option}`, and `multibuild all{option}`")))
 
 

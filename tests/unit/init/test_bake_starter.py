@@ -15,9 +15,15 @@ WHOLE = {"image": "r.example/app", "tags": ["1"], "platforms": ["linux/arm64"]}
 PLATFORMS = (Platform.parse("linux/amd64"), Platform.parse("linux/arm64"))
 
 
-def starter(**images):
+def starter(linked=(), **images):
     image = ImageName(name="registry.example.org/team", guess="a placeholder")
-    return BakeStarter(files=("docker-bake.hcl",), images=images, image=image, platforms=PLATFORMS)
+    return BakeStarter(
+        files=("docker-bake.hcl",),
+        images=images,
+        image=image,
+        platforms=PLATFORMS,
+        linked=frozenset(linked),
+    )
 
 
 def load(tmp_path, made):
@@ -57,7 +63,21 @@ def test_a_name_that_yaml_reads_otherwise_is_quoted(tmp_path):
     assert load(tmp_path, odd)
 
 
+def test_of_images_with_one_tag_the_first_is_built():
+    made = starter(
+        linked=["base"],
+        base={},
+        migrate=WHOLE,
+        other={**WHOLE, "tags": ["2"]},
+        web={**WHOLE, "image": "r.example/web", "destinations": ["r.example/app"]},
+        worker=WHOLE,
+    )
+    assert made.duplicates == {"web": "migrate", "worker": "migrate"}
+    assert "bake: {files: [docker-bake.hcl], targets: [migrate, other]}" in made.text()
+    assert "# Left out, as another one has the tag already: web (migrate), worker (migrate)." in made.text()
+
+
 def test_many_images_are_counted():
-    text = starter(**{f"i{number}": WHOLE for number in range(50)}).text()
+    text = starter(**{f"i{number}": {**WHOLE, "tags": [f"v{number}"]} for number in range(50)}).text()
     assert "and 30 more" in text
     assert "i49" not in text
