@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Self
+
+NO_TAG_MOVED = "no tag was moved"
+"""The words of an error before any tag moves; of images that are published each by itself, it then names the image."""
+
 
 class MultibuildError(Exception):
     """An error shown to the user: a message of one or two lines that names the thing, and a hint with the next step."""
@@ -13,6 +18,12 @@ class MultibuildError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    def with_message(self, message: str) -> Self:
+        """Return this error with another message; classes of errors take arguments of their own."""
+        error = type(self).__new__(type(self), message)
+        error.__dict__.update(self.__dict__, message=message)
+        return error
 
 
 class UsageError(MultibuildError):

@@ -24,7 +24,7 @@ from multibuild.builds.result import Attempt, BuildResult, staged_children
 from multibuild.builds.resume import FinishedChild, Reusable
 from multibuild.buildx.attempt_retries import Budget
 from multibuild.buildx.slots import LONG_BUILD_S, CpuGate, Rank, Slots
-from multibuild.errors import BuildFailed
+from multibuild.errors import NO_TAG_MOVED, BuildFailed
 from multibuild.failures.classify import Failure
 from multibuild.failures.shown import cause_line
 from multibuild.frozen import frozen
@@ -278,7 +278,7 @@ def require_built(results: Sequence[BuildResult]) -> None:
     first = next((result.failure for result in missing if result.failure), None)
     cause = f": {_cause(first)}" if first and first.evidence else ""
     raise BuildFailed(
-        f"{', '.join(groups)}: not built, no tag was moved{cause}", hint=first.hint if first else None
+        f"{', '.join(groups)}: not built, {NO_TAG_MOVED}{cause}", hint=first.hint if first else None
     )
 
 

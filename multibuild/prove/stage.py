@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multibuild.background import run_in_background
-from multibuild.errors import VerificationFailed
+from multibuild.errors import NO_TAG_MOVED, VerificationFailed
 from multibuild.journal.events import ChildRead, ContentEnded, Event, PlatformEnded
 from multibuild.journal.local_children import child_reference
 from multibuild.journal.recorder import Recorder
@@ -26,8 +26,6 @@ from multibuild.prove.smoke.stage import NodeFailover, raise_for_environment, ra
 if TYPE_CHECKING:
     from multibuild.plan.plan import Plan
     from multibuild.prove.content.proof import ContentProof
-
-_NO_TAG_MOVED = "; no tag was moved"
 
 
 async def prove_children(
@@ -139,16 +137,16 @@ def _raise_for(
 ) -> None:
     required = [child.planned.platform for child in children if child.planned.required]
     outcomes = [tests[platform] for platform in required]
-    raise_for_tests(outcomes, hint="`multibuild report` shows what it printed", suffix=_NO_TAG_MOVED)
+    raise_for_tests(outcomes, hint="`multibuild report` shows what it printed", suffix=f"; {NO_TAG_MOVED}")
     failed = [(platform, proofs[platform]) for platform in required if proofs[platform].status == "failed"]
     if failed:
         details = "; ".join(f"{platform}: {proof.detail}" for platform, proof in failed)
         traced = {platform: origins[platform] for platform, _ in failed}
         raise VerificationFailed(
-            "\n".join([f"not what it claims to be: {details}{_NO_TAG_MOVED}", *origin_lines(traced)]),
+            "\n".join([f"not what it claims to be: {details}; {NO_TAG_MOVED}", *origin_lines(traced)]),
             hint=origin_hint(traced),
         )
-    raise_for_environment(outcomes, suffix=_NO_TAG_MOVED)
+    raise_for_environment(outcomes, suffix=f"; {NO_TAG_MOVED}")
 
 
 def built_children(plan: Mapping[str, Any], events: Sequence[Event]) -> dict[Platform, Reference]:

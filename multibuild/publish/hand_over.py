@@ -167,17 +167,17 @@ def find_others(planned: PlannedPlatform, inputs: Inputs, registries: RegistrySe
 
 
 def mark_published(
-    children: Sequence[HandedOverChild], index: str, registries: RegistrySession
+    children: Sequence[HandedOverChild], indexes: Sequence[str], registries: RegistrySession
 ) -> tuple[HandedOverChild, ...]:
-    """Note in one child's record which index holds it, a digest; return the children, that one last.
+    """Note in one child's record which indexes hold them all, digests; return the children, that one last.
 
-    Removed in this order, the children that are left after a kill say that they were published. A tag that was given
+    Removed in this order, what is left after a kill says that all were published. A tag that was given
     another child meanwhile is left as it is.
     """
     marked = next((child for child in children if _holds(child, registries)), None)
     if marked is None:
         return tuple(children)
-    record = published_record(marked.record, index)
+    record = published_record(marked.record, indexes)
     registries.of(marked.tag.host).put_manifest(marked.tag, record.content, record.media_type)
     return (*(child for child in children if child is not marked), replace(marked, record=record))
 

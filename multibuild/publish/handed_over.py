@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field, fields
 from typing import Any
 
@@ -55,8 +55,8 @@ class HandOver:
     """What a record says of the `child`, a digest, for a `platform`.
 
     `fingerprint` is the digest of everything that went into it, in hex, and `parts` what that is made of. `test` is the
-    digest of the smoke test that it passed, "" without one. `created` is RFC 3339. `published` is the digest of the
-    index that holds the child, "" before it was published.
+    digest of the smoke test that it passed, "" without one. `created` is RFC 3339. `published` are the digests of the
+    indexes that the merge of the child published, for all images of the file, with spaces between; "" before.
     """
 
     platform: str
@@ -66,6 +66,11 @@ class HandOver:
     test: str = ""
     created: str
     published: str = ""
+
+    @property
+    def published_indexes(self) -> tuple[str, ...]:
+        """Return the digests in `published`."""
+        return tuple(self.published.split())
 
 
 def record_of(hand_over: HandOver, child: Child) -> Manifest:
@@ -92,11 +97,11 @@ def read_record(manifest: Manifest) -> HandOver | None:
     return HandOver(**{item.name: document[item.name] for item in fields(HandOver) if item.name in document})
 
 
-def published_record(record: Manifest, index: str) -> Manifest:
-    """Return a record that also says which index, a digest, holds its child. `record` is one that was read."""
+def published_record(record: Manifest, indexes: Sequence[str]) -> Manifest:
+    """Return a record that also says which indexes, digests, its merge published. `record` is one that was read."""
     document = record.document
     said = parse_json(document["annotations"][ANNOTATION])
-    text = json.dumps({**said, "published": index}, sort_keys=True, separators=(",", ":"))
+    text = json.dumps({**said, "published": " ".join(indexes)}, sort_keys=True, separators=(",", ":"))
     document["annotations"] = {ANNOTATION: text}
     return Manifest.of(json.dumps(document, separators=(",", ":")).encode(), OCI_INDEX)
 

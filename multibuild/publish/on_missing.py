@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from multibuild.errors import PublishFailed
+from multibuild.errors import NO_TAG_MOVED, PublishFailed
 from multibuild.journal.events import PlatformEnded
 from multibuild.journal.local_children import is_local_child
 from multibuild.journal.recorder import Recorder
@@ -36,7 +36,7 @@ def carry_missing(
     if rule == "fail":
         raise PublishFailed(
             f"{', '.join(str(planned.platform) for planned in missing)}: without a child, and publish.on_missing is "
-            "fail; no tag was moved",
+            f"fail; {NO_TAG_MOVED}",
             hint="`multibuild report` says why; with omit the index goes out without them",
         )
     tag = repository.with_tag(plan.publish.carry_from)

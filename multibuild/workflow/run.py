@@ -40,7 +40,7 @@ from multibuild.prove.stage import prove_children, read_children
 from multibuild.publish.stage import ImageToPublish, preflight, publish_images
 from multibuild.workflow.hand_over import changed_inputs, hand_over, inputs_of, take_handed_over
 from multibuild.workflow.if_changed import setting_digests
-from multibuild.workflow.image_errors import together
+from multibuild.workflow.image_errors import ImageErrors
 from multibuild.workflow.remember.annotations import inputs_annotations
 from multibuild.workflow.remember.recall import Recalled
 from multibuild.workflow.remember.reuse import (
@@ -113,15 +113,15 @@ async def run_stages(
     outcomes = [task.result() for task in tasks]
     # What is built from another image comes after that one's own error.
     ordered = dependencies_first([image.plan for image in images])
-    by_name = {outcome.plan.name: outcome.error for outcome in outcomes}
-    errors = {plan.name: error for plan in ordered if (error := by_name[plan.name]) is not None}
-    if errors and (project.together == "all" or context.command == "build" or len(errors) == len(outcomes)):
-        raise together(errors)
+    errors = ImageErrors([plan.name for plan in ordered], together=project.together)
+    for outcome in outcomes:
+        if outcome.error is not None:
+            errors.add(outcome.plan.name, outcome.error)
     finished = [outcome for outcome in outcomes if outcome.error is None]
+    errors.require(finished)
     if context.command != "build":
-        await _publish(finished, project)
-    if errors:
-        raise together(errors)
+        await _publish(finished, errors)
+    errors.raise_all()
     return "succeeded" if all(outcome.complete for outcome in outcomes) else "partial"
 
 
@@ -239,8 +239,8 @@ async def _hand_over(image: ImageRun, built: BuildOutcome, children: Sequence[Pl
     require_built(built.results)
 
 
-async def _publish(outcomes: Sequence[ImageOutcome], project: LoadedProject) -> None:
-    """Publish all images together, or each by itself: then one that fails lets the others be published."""
+async def _publish(outcomes: Sequence[ImageOutcome], errors: ImageErrors) -> None:
+    """Publish all images together, or each by itself: then one that fails is added to `errors`."""
     images = [
         ImageToPublish(
             plan=outcome.plan,
@@ -251,17 +251,9 @@ async def _publish(outcomes: Sequence[ImageOutcome], project: LoadedProject) -> 
         )
         for outcome in outcomes
     ]
-    if project.together == "all" or not project.several:
-        await publish_images(images)
-        return
-    errors: dict[str, MultibuildError] = {}
-    for image in images:
-        try:
-            await publish_images([image])
-        except MultibuildError as error:
-            errors[image.plan.name] = error
-    if errors:
-        raise together(errors)
+    for name, batch in errors.batches(images):
+        with errors.collect(name):
+            await publish_images(batch)
 
 
 async def prepare_host(images: Sequence[LoadedConfig], context: RunContext) -> Host:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from multibuild.background import run_in_background
 from multibuild.buildx.slots import Slots
-from multibuild.errors import EnvironmentFault, VerificationFailed
+from multibuild.errors import NO_TAG_MOVED, EnvironmentFault, VerificationFailed
 from multibuild.frozen import frozen
 from multibuild.journal.events import GateStarted
 from multibuild.journal.run_context import RunContext
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 MAX_NAMED = 5
 """Outcomes that an error names; the report has all."""
-
-_NO_TAG_MOVED = "; no tag was moved"
 
 
 @frozen
@@ -97,4 +95,4 @@ def _message(outcomes: Sequence[GateOutcome], verb: str) -> str:
         f"the gate {one.gate} {verb} {one.platform}: {one_line(one.reason)}" for one in outcomes[:MAX_NAMED]
     ]
     more = [f"and {len(outcomes) - MAX_NAMED} more"] if len(outcomes) > MAX_NAMED else []
-    return "; ".join([*named, *more]) + _NO_TAG_MOVED
+    return "; ".join([*named, *more, NO_TAG_MOVED])

@@ -5,7 +5,7 @@ Nothing else passes between the machines: the names of the children follow from 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from multibuild.builds.resume import read_unfinished_tags
@@ -13,17 +13,23 @@ from multibuild.buildx.slots import Slots
 from multibuild.config.project import LoadedProject
 from multibuild.journal.events import PlatformEnded
 from multibuild.journal.run_context import RunContext
-from multibuild.plan.plan import make_plan
+from multibuild.oci.manifest import Manifest
+from multibuild.plan.plan import Plan, choose_images, make_plan
 from multibuild.plan.plan_document import plan_document, project_document
 from multibuild.platforms import Platform
 from multibuild.prove.gates.find_programs import require_gate_programs
 from multibuild.prove.gates.stage import GatesRun, pass_gates
 from multibuild.prove.prefetch import child_reader
 from multibuild.prove.stage import prove_children
-from multibuild.publish.move_tags import Published
 from multibuild.publish.stage import ImageToPublish, preflight, publish_images
-from multibuild.workflow.merge.handed_over_images import HandedOverImage, find_images, require_children
-from multibuild.workflow.merge.published_before import remove_tags, without_published
+from multibuild.workflow.image_errors import ImageErrors
+from multibuild.workflow.merge.handed_over_images import (
+    HandedOverImage,
+    find_images,
+    make_plans,
+    require_children,
+)
+from multibuild.workflow.merge.published_before import PublishedImage, remove_tags, split_published
 from multibuild.workflow.remember.reuse import with_attestations
 from multibuild.workflow.run import Status, failover_of, prepare_host
 
@@ -35,37 +41,71 @@ async def merge_handed_over(
 
     With `remember` the published index has those of platforms that no job built, as nothing changed.
     Content is proved of all, tests are run that were not, and gates in any case. Of several images, all are proved
-    before the first tag of any moves. Raises PublishFailed for a required platform that was not handed over, TestFailed
-    or VerificationFailed for one whose proof or gate fails; no tag has moved then.
+    before the first tag of any moves, unless each is published by itself: then one that fails lets the others be
+    published, and the children of all stay for another try. Raises PublishFailed for a required platform that was not
+    handed over, TestFailed or VerificationFailed for one whose proof or gate fails; no tag of its image has moved then.
     """
-    found = await find_images(project, only, context)
-    _save_plans(found, context)
-    images = await without_published(found)
-    await require_children(images)
+    chosen = choose_images(project.images, only)
+    plans = make_plans(chosen, only, context)
+    errors = ImageErrors(plans, together=project.together)
+    found = await find_images(chosen, plans, only, context, errors)
+    _save_plans(plans, context)
+    errors.require(found)
+    before, pending = await split_published(found, errors)
+    complete: list[HandedOverImage] = []
+    for name, batch in errors.batches(pending):
+        with errors.collect(name):
+            await require_children(batch)
+            complete += batch
+    errors.require([*before, *complete])
+    proved, after = await _prove_and_publish(complete, plans, only, context, errors)
+    errors.raise_all()
+    await remove_tags([*before, *after], context.recorder)
+    whole = all(one.is_complete for one in before) and all(
+        len(image.children) == len(image.plan.platforms) for image in proved
+    )
+    return "succeeded" if whole else "partial"
+
+
+async def _prove_and_publish(
+    images: Sequence[HandedOverImage],
+    plans: dict[str, Plan],
+    only: Sequence[Platform] | None,
+    context: RunContext,
+    errors: ImageErrors,
+) -> tuple[list[ImageToPublish], list[PublishedImage]]:
+    """Return what was proved and what of it was published; the images that are not have one of the `errors`."""
     if not images:
-        return "succeeded"
+        return [], []
     require_gate_programs([image.loaded for image in images], only, context.recorder.say)
     images = await _with_hosts(images, only, context)
-    by_name = {image.plan.name: image for image in (*found, *images)}
-    _save_plans(tuple(by_name.values()), context)
+    plans |= {image.plan.name: image.plan for image in images}
+    _save_plans(plans, context)
     await preflight([image.plan for image in images], context.recorder, signs=True)
-    proved = [await _proved(image) for image in images]
-    published = await _publish(proved, together=project.together == "all")
-    for image, one in zip(images, published, strict=True):
-        await remove_tags(image, one.index.digest)
-    complete = all(len(one.children) == len(one.plan.platforms) for one in proved)
-    return "succeeded" if complete else "partial"
+    proved: list[ImageToPublish] = []
+    for image in images:
+        with errors.collect(image.plan.name):
+            proved.append(await _proved(image))
+    errors.require(proved)
+    by_name = {image.plan.name: image for image in images}
+    published: list[PublishedImage] = []
+    for name, batch in errors.batches(proved):
+        with errors.collect(name):
+            published += [
+                PublishedImage(image=by_name[one.plan.name], index=index)
+                for one, index in zip(batch, await _publish(batch), strict=True)
+            ]
+    return proved, published
 
 
-def _save_plans(images: Sequence[HandedOverImage], context: RunContext) -> None:
-    plans = tuple(image.plan for image in images)
-    context.run.save_plan(project_document(plans) if plans[0].name else plan_document(plans[0]))
+async def _publish(batch: Sequence[ImageToPublish]) -> list[Manifest]:
+    return [published.index for published in await publish_images(batch)]
 
 
-async def _publish(images: Sequence[ImageToPublish], *, together: bool) -> tuple[Published, ...]:
-    if together:
-        return await publish_images(images)
-    return tuple([(await publish_images([image]))[0] for image in images])
+def _save_plans(plans: Mapping[str, Plan], context: RunContext) -> None:
+    context.run.save_plan(
+        plan_document(plans[""]) if "" in plans else project_document(tuple(plans.values()))
+    )
 
 
 async def _with_hosts(

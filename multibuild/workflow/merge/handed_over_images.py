@@ -12,7 +12,7 @@ from multibuild.builds.fingerprint import PlanFingerprints
 from multibuild.builds.inputs import PendingFingerprints, journal_inputs, with_dependencies
 from multibuild.config.load import LoadedConfig
 from multibuild.config.project import LoadedProject
-from multibuild.errors import PublishFailed
+from multibuild.errors import NO_TAG_MOVED, PublishFailed
 from multibuild.frozen import frozen
 from multibuild.journal.run_context import RunContext
 from multibuild.oci.errors import RegistryError
@@ -32,6 +32,7 @@ from multibuild.publish.hand_over import HandedOverChild, Inputs, find_handed_ov
 from multibuild.publish.handed_over import BASE, differences, hand_over_tag, smoke_test_digest
 from multibuild.terminal import one_line
 from multibuild.workflow.hand_over import inputs_of
+from multibuild.workflow.image_errors import ImageErrors
 from multibuild.workflow.remember.annotations import inputs_annotations
 from multibuild.workflow.remember.recall import recall_images
 from multibuild.workflow.remember.reuse import with_attestations
@@ -95,43 +96,53 @@ class HandedOverImage:
         return remembered is not None and remembered.is_proved
 
 
-async def find_images(
-    project: LoadedProject, only: Sequence[Platform] | None, context: RunContext
-) -> tuple[HandedOverImage, ...]:
-    """Fingerprint the platforms of all images and look for their children. Starts no engine."""
-    chosen = choose_images(project.images, only)
-    plans = {
-        loaded.name: make_plan(
-            loaded, recorded_facts(context.state.load_facts(), loaded.config.builder), only=only
-        )
-        for loaded in chosen
+def make_plans(
+    images: Sequence[LoadedConfig], only: Sequence[Platform] | None, context: RunContext
+) -> dict[str, Plan]:
+    """Return the plans of images by name, from what is known of the host."""
+    facts = context.state.load_facts()
+    return {
+        loaded.name: make_plan(loaded, recorded_facts(facts, loaded.config.builder), only=only)
+        for loaded in images
     }
+
+
+async def find_images(
+    images: Sequence[LoadedConfig],
+    plans: Mapping[str, Plan],
+    only: Sequence[Platform] | None,
+    context: RunContext,
+    errors: ImageErrors,
+) -> tuple[HandedOverImage, ...]:
+    """Fingerprint the platforms of all images and look for their children. Starts no engine.
+
+    An image whose children have no name, or whose registry fails, is left out, with one of the `errors`.
+    """
     known: dict[str, PlanFingerprints] = {}
     with context.recorder.stage("inputs"):
-        async with PendingFingerprints(chosen, only, context.recorder) as pending:
+        async with PendingFingerprints(images, only, context.recorder) as pending:
             for plan in dependencies_first(tuple(plans.values())):
                 known[plan.name] = with_dependencies(await pending.result(plan.name), plan, known)
-    images = [
-        await _find(
-            loaded,
-            plans[loaded.name],
-            known[loaded.name],
-            context.of_image(loaded.name) if loaded.name else context,
-        )
-        for loaded in chosen
-    ]
-    return await _with_remembered(images, context)
+    found: list[HandedOverImage] = []
+    for loaded in images:
+        own = context.of_image(loaded.name) if loaded.name else context
+        with errors.collect(loaded.name):
+            found.append(await _find(loaded, plans[loaded.name], known[loaded.name], own))
+    if not any(image.missing and image.loaded.config.remember for image in found):
+        return tuple(found)
+    return await _with_remembered(found, images, plans, context)
 
 
 async def _with_remembered(
-    images: Sequence[HandedOverImage], context: RunContext
+    found: Sequence[HandedOverImage],
+    images: Sequence[LoadedConfig],
+    plans: Mapping[str, Plan],
+    context: RunContext,
 ) -> tuple[HandedOverImage, ...]:
     """Add what published indexes have of platforms that were not handed over; see `remember`."""
-    if not any(image.missing and image.loaded.config.remember for image in images):
-        return tuple(images)
-    plans = dependencies_first(tuple(image.plan for image in images))
+    ordered = dependencies_first(tuple(plans.values()))
     say = context.recorder.say
-    recalled = await run_in_background(lambda: recall_images([i.loaded for i in images], plans, say=say))
+    recalled = await run_in_background(lambda: recall_images(images, ordered, say=say))
     return tuple(
         replace(
             image,
@@ -141,7 +152,7 @@ async def _with_remembered(
                 if platform not in image.children
             },
         )
-        for image in images
+        for image in found
     )
 
 
@@ -159,7 +170,10 @@ async def preview_handed_over(
     project: LoadedProject, only: Sequence[Platform] | None, context: RunContext
 ) -> dict[str, Manifest]:
     """Return, by image, the index that `merge --handed-over` would push, proving nothing and changing nothing."""
-    images = await find_images(project, only, context)
+    chosen = choose_images(project.images, only)
+    errors = ImageErrors([loaded.name for loaded in chosen], together="all")
+    images = await find_images(chosen, make_plans(chosen, only, context), only, context, errors)
+    errors.raise_all()
     await require_children(images)
     return {image.plan.name: await _compose(image) for image in images}
 
@@ -173,7 +187,10 @@ async def _compose(image: HandedOverImage) -> Manifest:
 
 
 async def require_children(images: Sequence[HandedOverImage]) -> None:
-    """Raise PublishFailed for required platforms that were not handed over: the tags, and what is there instead."""
+    """Raise PublishFailed for required platforms that were not handed over: the tags, and what is there instead.
+
+    `images` are those that are published together.
+    """
     lines, hints = [], []
     for image in images:
         for planned in image.missing_required:
@@ -181,7 +198,7 @@ async def require_children(images: Sequence[HandedOverImage]) -> None:
             lines.append(line)
             hints.append(hint)
     if lines:
-        raise PublishFailed("\n".join(["not handed over, no tag was moved:", *lines]), hint=hints[0])
+        raise PublishFailed("\n".join([f"not handed over, {NO_TAG_MOVED}:", *lines]), hint=hints[0])
 
 
 def _explain(image: HandedOverImage, planned: PlannedPlatform) -> tuple[str, str]:

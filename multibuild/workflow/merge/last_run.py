@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +13,7 @@ from multibuild.builds.resume import read_unfinished_runs
 from multibuild.buildx.slots import Slots
 from multibuild.config.load import LoadedConfig
 from multibuild.config.project import LoadedProject
-from multibuild.errors import MultibuildError, PublishFailed, UsageError
+from multibuild.errors import NO_TAG_MOVED, PublishFailed, UsageError
 from multibuild.frozen import frozen
 from multibuild.journal.events import ContentEnded, PlatformEnded, PlatformInputs, SmokeTestEnded
 from multibuild.journal.last_run import LastRun, RecordedChild, last_run
@@ -37,7 +36,7 @@ from multibuild.prove.prefetch import child_reader
 from multibuild.prove.stage import prove_children, read_children
 from multibuild.publish.compose_index import compose_children
 from multibuild.publish.stage import ImageToPublish, preflight, publish_images
-from multibuild.workflow.image_errors import together
+from multibuild.workflow.image_errors import ImageErrors
 from multibuild.workflow.remember.annotations import inputs_annotations
 from multibuild.workflow.remember.recall import recall_images
 from multibuild.workflow.remember.reuse import with_attestations
@@ -69,18 +68,18 @@ async def merge_last_run(
     by itself: then one that fails lets the others be published. Raises PublishFailed for a required platform without a
     child, TestFailed or VerificationFailed for one whose proof or gate fails; no tag of its image has moved then.
     """
-    errors: dict[str, MultibuildError] = {}
     plans: dict[str, Plan] = {}
     images: list[LastImage] = []
     chosen = choose_images(project.images, only)
+    errors = ImageErrors([loaded.name for loaded in chosen], together=project.together)
     require_gate_programs(chosen, only, context.recorder.say)
     for loaded in chosen:
         own = context.of_image(loaded.name) if loaded.name else context
         facts = recorded_facts(own.state.load_facts(), loaded.config.builder)
         plans[loaded.name] = make_plan(loaded, facts, only=only)
-        with _collected(errors, loaded.name):
+        with errors.collect(loaded.name):
             images.append(await _last_image(loaded, plans[loaded.name], own))
-    _require_any(images, errors, project)
+    errors.require(images)
     images = await _with_host(images, only, context)
     plans |= {image.plan.name: image.plan for image in images}
     context.run.save_plan(
@@ -91,34 +90,13 @@ async def merge_last_run(
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_proved_image(image, errors, slots)) for image in images]
     proved = [image for task in tasks if (image := task.result()) is not None]
-    errors = {name: errors[name] for name in plans if name in errors}  # in the order of the file
-    _require_any(proved, errors, project)
-    for batch in [proved] if project.together == "all" else [[image] for image in proved]:
-        with _collected(errors, batch[0].plan.name if project.together == "image" else ""):
+    errors.require(proved)
+    for name, batch in errors.batches(proved):
+        with errors.collect(name):
             await publish_images(batch)
-    if errors:
-        raise together(errors)
+    errors.raise_all()
     complete = all(len(image.children) == len(image.plan.platforms) for image in proved)
     return "succeeded" if complete else "partial"
-
-
-@contextmanager
-def _collected(errors: dict[str, MultibuildError], name: str) -> Iterator[None]:
-    """Add the error that ends an image's part to `errors`; that of a file of one image is raised."""
-    try:
-        yield
-    except MultibuildError as error:
-        if not name:
-            raise
-        errors[name] = error
-
-
-def _require_any(
-    images: Sequence[object], errors: Mapping[str, MultibuildError], project: LoadedProject
-) -> None:
-    """Raise the errors of images if they end the run: none may be published then."""
-    if errors and (project.together == "all" or not images):
-        raise together(errors)
 
 
 async def _last_image(loaded: LoadedConfig, plan: Plan, context: RunContext) -> LastImage:
@@ -162,11 +140,9 @@ async def _with_host(
     ]
 
 
-async def _proved_image(
-    image: LastImage, errors: dict[str, MultibuildError], slots: Slots
-) -> ImageToPublish | None:
+async def _proved_image(image: LastImage, errors: ImageErrors, slots: Slots) -> ImageToPublish | None:
     """Prove what an image's last run did not, and run its gates; None if that ended in one of the `errors`."""
-    with _collected(errors, image.plan.name):
+    with errors.collect(image.plan.name):
         return await _prove(image, slots)
     return None
 
@@ -280,7 +256,7 @@ def _last_results(
     ]
     if missing:
         raise PublishFailed(
-            f"run {last.run} has no child for {', '.join(missing)}; no tag was moved",
+            f"run {last.run} has no child for {', '.join(missing)}; {NO_TAG_MOVED}",
             hint="`multibuild build` makes them, or leave them out with --platform",
         )
     children = {
@@ -308,7 +284,7 @@ def _adopt_children(
             adopted.append(result)
         elif result.required:
             raise PublishFailed(
-                f"{result.platform}: the child of run {last.run} is not there any more; no tag was moved",
+                f"{result.platform}: the child of run {last.run} is not there any more; {NO_TAG_MOVED}",
                 hint="`multibuild build` makes it again",
             )
         else:

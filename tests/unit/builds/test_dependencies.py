@@ -10,8 +10,9 @@ from multibuild.builds.dependencies import DependencyMissing, ImageBuilds, RunCh
 from multibuild.builds.fingerprint import Fingerprint, PlanFingerprints
 from multibuild.builds.inputs import with_dependencies
 from multibuild.builds.result import BuildResult
-from multibuild.errors import BuildFailed, TestFailed
+from multibuild.errors import NO_TAG_MOVED, BuildFailed, TestFailed
 from multibuild.journal.runs import RunDirectory
+from multibuild.oci.errors import RegistryError
 from multibuild.platforms import Platform
 from multibuild.workflow.image_errors import together
 
@@ -133,5 +134,13 @@ def test_the_errors_of_images_are_one_error():
     assert (type(found), found.hint) == (TestFailed, "h")
     assert found.message == str(found) == "app: no test; b: x; c: y; and 1 more image"
     assert errors["app"].message == "no test"
+    each = together({"app": BuildFailed(f"x, {NO_TAG_MOVED}"), "b": BuildFailed("y")}, each_by_itself=True)
+    assert each.message == "app: x, no tag of app was moved; b: y"
+    refused = together(
+        {"app": RegistryError("denied", "r.example refuses\nit", hint="h"), "b": BuildFailed("y")}
+    )
+    assert isinstance(refused, RegistryError)
+    assert (refused.kind, refused.exit_code) == ("denied", 7)
+    assert str(refused) == "app: r.example refuses\nit\nb: y"
     alone = BuildFailed("x")
     assert together({"": alone}) is alone

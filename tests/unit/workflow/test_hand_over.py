@@ -1,6 +1,8 @@
 """From `build --hand-over` to `merge --handed-over`, with a registry in this process and without an engine."""
 
+import asyncio
 import contextlib
+import itertools
 import json
 import os
 from dataclasses import replace
@@ -77,10 +79,10 @@ class Machine:
             hand_over=True,
         )
 
-    async def hand_over(self, platform, put=put_image, **image):
+    async def hand_over(self, platform, put=put_image, name="", **image):
         """Hand over a child of one platform, as `build` does once it is proved; return its digest."""
         only = [Platform.parse(platform)]
-        loaded = self.project.images[0]
+        loaded = next(one for one in self.project.images if one.name == name)
         plan = make_plan(loaded, assumed_facts("auto"), only=only)
         staging = plan.platforms[0].staging
         reference = Reference.parse(
@@ -137,8 +139,8 @@ def tags(registry, name="app"):
     return {tag for tag, digest in repository.tags.items() if digest in repository.manifests}
 
 
-def images(registry, tag="latest"):
-    _, content = registry.repository("app").manifests[registry.repository("app").tags[tag]]
+def images(registry, tag="latest", name="app"):
+    _, content = registry.repository(name).manifests[registry.repository(name).tags[tag]]
     return [entry["digest"] for entry in json.loads(content)["manifests"]]
 
 
@@ -508,6 +510,26 @@ def dead_from(number):
     return bend
 
 
+@pytest.mark.parametrize("number", range(1, 6))
+async def test_a_merge_that_starts_while_another_runs_harms_neither(machine, registry, number):
+    """It begins and ends between two changes of the other."""
+    children = await hand_over_all(machine)
+    changes, second = itertools.count(1), []
+
+    def bend(_registry, request, proceed):
+        is_change = request.method in {"PUT", "DELETE"} and request.kind == "manifests"
+        if is_change and not second and next(changes) == number:
+            second.append(machine("second"))
+            second.append(asyncio.run(second[0].merge()))
+        return proceed()
+
+    registry.bends.append(bend)
+    assert await machine("first").merge() == "succeeded"
+    assert second[1:] == ["succeeded"]
+    assert images(registry) == children
+    assert tags(registry) == {"latest"}
+
+
 async def test_a_merge_that_cannot_publish_puts_back_what_a_killed_one_moved(machine, registry):
     config = {"tags": ["latest", "2"]}
     await hand_over_all(machine, **config)
@@ -536,6 +558,123 @@ async def test_what_a_killed_merge_left_is_not_published_again_once_a_tag_moved_
     with pytest.raises(PublishFailed, match="looked for"):
         await machine("again").merge()
     assert tags(registry) == {"latest", *left}
+
+
+async def test_a_killed_merge_is_ended_with_the_optional_platforms_that_it_published(machine, registry):
+    """Their children are gone, and the index with them must not be replaced by one without."""
+    config = {"platforms": ["linux/amd64", {"name": "linux/arm64", "required": False}]}
+    children = [await machine(name, **config).hand_over(name) for name in PLATFORMS]
+    registry.bends.append(dead_from(5))
+    await machine("killed", **config).merge()
+    registry.bends.clear()
+    (left,) = tags(registry) - {"latest"}
+    assert left.endswith("linux-amd64")
+    assert await machine("again", **config).merge() == "succeeded"
+    assert images(registry) == children
+    assert tags(registry) == {"latest"}
+
+
+async def test_an_optional_child_that_comes_after_a_killed_merge_is_published(machine, registry):
+    config = {"platforms": ["linux/amd64", "linux/386", {"name": "linux/arm64", "required": False}]}
+    first = [await machine(name, **config).hand_over(name) for name in config["platforms"][:2]]
+    registry.bends.append(dead_from(5))
+    assert await machine("killed", **config).merge() == "partial"
+    registry.bends.clear()
+    assert await machine("again", **config).merge() == "partial"
+    assert images(registry) == first
+    assert tags(registry) == {"latest"}
+
+
+# Several images.
+
+TOGETHER = {"images": {"app": {}, "worker": {}}, "image": "{host}/{name}"}
+EACH = {**TOGETHER, "publish": {"together": "image"}}
+
+
+@pytest.fixture
+def several(machine, registry):
+    """Return machines with a file of the images app and worker, both for both platforms."""
+
+    def make(name, config, **more):
+        document = json.loads(json.dumps(config).replace("{host}", registry.host))
+        return machine(name, **document, **more)
+
+    return make
+
+
+async def hand_over_images(several, config, *, without=()):
+    units = [(name, platform) for name in ("app", "worker") for platform in PLATFORMS]
+    return {
+        unit: await several("-".join(unit).replace("/", "-"), config).hand_over(unit[1], name=unit[0])
+        for unit in units
+        if unit not in without
+    }
+
+
+async def test_an_image_that_was_not_handed_over_lets_the_others_be_published(several, registry):
+    """Their children stay until all are published: the merge is run again once the job has been."""
+    missing = ("app", "linux/arm64")
+    children = await hand_over_images(several, EACH, without=[missing])
+    with pytest.raises(PublishFailed) as error:
+        await several("merge", EACH).merge()
+    assert error.value.message.startswith("app: not handed over, no tag of app was moved:\n")
+    assert "linux/arm64: looked for" in error.value.message
+    assert "worker" not in error.value.message
+    assert "latest" not in tags(registry)
+    assert images(registry, name="worker") == [children["worker", name] for name in PLATFORMS]
+    await several("late", EACH).hand_over("linux/arm64", name="app")
+    assert await several("again", EACH).merge() == "succeeded"
+    assert (tags(registry), tags(registry, "worker")) == ({"latest"}, {"latest"})
+
+
+async def test_of_images_that_are_published_together_one_that_is_missing_holds_all(several, registry):
+    missing = [("app", "linux/arm64"), ("worker", "linux/amd64")]
+    await hand_over_images(several, TOGETHER, without=missing)
+    with pytest.raises(PublishFailed) as error:
+        await several("merge", TOGETHER).merge()
+    heading, *lines = error.value.message.splitlines()
+    assert heading == "not handed over, no tag was moved:"
+    assert [line.split(":")[0].strip() for line in lines] == ["app linux/arm64", "worker linux/amd64"]
+    assert "latest" not in tags(registry) | tags(registry, "worker")
+
+
+@pytest.mark.parametrize("request_", [("GET", "manifests"), ("PUT", "latest")], ids=["find", "publish"])
+async def test_a_registry_that_refuses_one_image_lets_the_others_be_published(several, registry, request_):
+    def refuse(_registry, request, proceed):
+        is_app = (request.name, request.method) == ("app", request_[0])
+        return (403, b"{}", {}) if is_app and request_[1] in {request.kind, request.rest} else proceed()
+
+    await hand_over_images(several, EACH)
+    registry.bends.append(refuse)
+    with pytest.raises(PublishFailed, match=r"^app: ") as error:
+        await several("merge", EACH).merge()
+    assert "worker" not in error.value.message
+    assert len(images(registry, name="worker")) == 2
+    assert len(tags(registry, "worker")) == 3
+    registry.bends.clear()
+    assert await several("again", EACH).merge() == "succeeded"
+    assert (tags(registry), tags(registry, "worker")) == ({"latest"}, {"latest"})
+
+
+@pytest.mark.parametrize("config", [TOGETHER, EACH], ids=["together", "each"])
+async def test_a_merge_of_several_images_that_ends_anywhere_is_ended_by_the_next_one(
+    several, registry, config
+):
+    """It has nine changes: two indexes, two tags, a note in a record, and four removals at most."""
+    children = await hand_over_images(several, config)
+    for number in range(1, 11):
+        for name in ("app", "worker"):
+            registry.repository(name).tags.pop("latest", None)
+        await hand_over_images(several, config)
+        registry.bends.append(dead_from(number))
+        with contextlib.suppress(PublishFailed):
+            await several(f"killed-{number}", config).merge()
+        registry.bends.clear()
+        if tags(registry) | tags(registry, "worker") != {"latest"}:
+            assert await several(f"again-{number}", config).merge() == "succeeded"
+        for name in ("app", "worker"):
+            assert images(registry, name=name) == [children[name, platform] for platform in PLATFORMS]
+            assert tags(registry, name) == {"latest"}
 
 
 # What no merge took.
