@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from multibuild.child_process import ChildStopped
-from multibuild.errors import EnvironmentFault, Interrupted, PublishFailed
+from multibuild.errors import NO_TAG_MOVED, EnvironmentFault, Interrupted, PublishFailed
 from multibuild.frozen import frozen
 from multibuild.journal.events import ImageSigned
 from multibuild.oci.copy.children import MAX_PARALLEL_HEADS
@@ -62,6 +62,13 @@ class Signer:
                 ImageSigned(repository=destination.repository.name, digests=digests, new=tuple(new))
             )
 
+    def signed(self, repository: Reference, digests: Sequence[str], stores: Stores) -> frozenset[str]:
+        """Return the digests that have a valid signature of the key; none without a key: nobody knows which is ours.
+
+        Raises CosignFailed when cosign cannot use the key, EnvironmentFault when it cannot be started.
+        """
+        return frozenset(digests) - frozenset(self._unsigned(repository, digests, stores))
+
     def _sign(self, repository: Reference, digests: Sequence[str], stores: Stores) -> list[str]:
         """Return the digests that had no valid signature before."""
         new: dict[str, None] = {}
@@ -75,7 +82,7 @@ class Signer:
         except ChildStopped:
             raise Interrupted("interrupted before any tag was moved") from None
         except CosignFailed as error:
-            failed = f"{len(new)} of {len(digests)} digests could not be signed, no tag was moved"
+            failed = f"{len(new)} of {len(digests)} digests could not be signed, {NO_TAG_MOVED}"
             raise PublishFailed(
                 f"{repository}: {failed}: {error.message}",
                 hint=_hint(self.sign, error),

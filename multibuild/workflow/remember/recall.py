@@ -1,12 +1,12 @@
 """What the registry remembers: which children and indexes under a config's tags need no build. Needs no engine.
 
-Only indexes under the tags that the config names are looked at, and only children in `image` are reused. What cannot be
-read, or says nothing that this version understands, counts as changed: this can only save work.
+Only indexes under the tags that the config names are looked at, and only children in `image` are reused; with `sign`
+those of an index that its key has signed. What cannot be read, or says nothing that this version understands, counts as
+changed: this can only save work.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -27,14 +27,17 @@ from multibuild.oci.registry_session import RegistrySession
 from multibuild.plan.children import RememberedChild
 from multibuild.platforms import Platform
 from multibuild.publish.compose_index import compose_remembered
+from multibuild.publish.cosign import Cosign, CosignFailed
+from multibuild.publish.sign import Signer
 from multibuild.terminal import one_line
 from multibuild.workflow.remember.annotations import inputs_annotations
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
+    from multibuild.config.publishing.sign import Sign
     from multibuild.plan.plan import Plan
 
-SIGNED = "`sign` is configured: all is built, as a child under a tag is of anyone who can push, and would be signed"
+_NOT_OURS = "; `sign` is set, and what has no signature of ours is built again:"
 
 Tags = Mapping[Reference, Manifest | None]
 """The index under each tag, in the order of the config; None where there is none that can be read."""
@@ -74,7 +77,7 @@ def recall_images(images: Sequence[LoadedConfig], plans: Sequence[Plan], *, say:
     settings = {host: one for loaded in images for host, one in loaded.config.registry_settings.items()}
     recalled: dict[str, Recalled] = {}
     with RegistrySession(settings, on_wait=say) as registries:
-        lookup = _Lookup(registries)
+        lookup = _Lookup(registries, say)
         for plan in plans:
             known = {name: one.fingerprints for name, one in recalled.items()}
             recalled[plan.name] = lookup.recall(by_name[plan.name], plan, known)
@@ -84,8 +87,9 @@ def recall_images(images: Sequence[LoadedConfig], plans: Sequence[Plan], *, say:
 class _Lookup:
     """One look at the registries for all images: what several of them need is read once."""
 
-    def __init__(self, registries: RegistrySession) -> None:
+    def __init__(self, registries: RegistrySession, say: Say) -> None:
         self._registries = registries
+        self._say = say
         self._sent = SentTrees()
         self._bases: dict[str, str | None] = {}
 
@@ -107,13 +111,36 @@ class _Lookup:
             return Recalled(plan=plan, fingerprints=fingerprints, reason="`remember` is false")
         digests = {platform: one.digest for platform, one in fingerprints.platforms.items()}
         inputs = inputs_annotations(loaded, plan, digests)
-        recalled = _compare(plan, fingerprints, tags, inputs)
+        recalled = _compare(plan, fingerprints, tags, inputs, _own_indexes(plan, tags))
         if recalled.holds:
             return recalled
-        if json.loads(loaded.canonical).get("sign"):
-            return replace(recalled, children={}, index=None, reason=SIGNED)
+        unsigned = ""
+        if plan.sign is not None and recalled.children:
+            # Who can push to the tags could forge a child there, and would get our signature for it.
+            signed, unsigned = self._signed(plan, plan.sign, _own_indexes(plan, tags))
+            recalled = _compare(plan, fingerprints, tags, inputs, signed)
         existing = self._with_existing(recalled, tags)
-        return replace(existing, reason=f"{existing.reason}{self._hint(loaded, existing)}")
+        return replace(existing, reason=f"{existing.reason}{unsigned}{self._hint(loaded, existing)}")
+
+    def _signed(
+        self, plan: Plan, sign: Sign, indexes: Mapping[str, Manifest]
+    ) -> tuple[Mapping[str, Manifest], str]:
+        """Return the indexes with a signature of the config's key, and why others are not used, to follow a reason."""
+        signer = Signer(
+            sign=sign,
+            project=plan.project,
+            registries=plan.registries,
+            cosign=Cosign(timeout_s=sign.timeout),
+            say=self._say,
+        )
+        if sign.keyless:
+            return {}, f"{_NOT_OURS} keyless ones are not verified"
+        try:
+            signed = signer.signed(Reference.parse(plan.image), tuple(indexes), self._registries)
+        except (CosignFailed, MultibuildError) as error:
+            return {}, f"{_NOT_OURS} {error.message}"
+        found = {digest: index for digest, index in indexes.items() if digest in signed}
+        return found, "" if found else f"{_NOT_OURS} none by {sign.identity} is valid"
 
     def _hint(self, loaded: LoadedConfig, recalled: Recalled) -> str:
         """Return which files in the context make every checkout differ, if something has to be built."""
@@ -171,8 +198,15 @@ def _read_index(registries: RegistrySession, tag: Reference) -> Manifest | None:
     return None
 
 
-def _compare(plan: Plan, fingerprints: PlanFingerprints, tags: Tags, inputs: InputsAnnotations) -> Recalled:
-    children = _children(plan, tags, inputs)
+def _compare(
+    plan: Plan,
+    fingerprints: PlanFingerprints,
+    tags: Tags,
+    inputs: InputsAnnotations,
+    indexes: Mapping[str, Manifest],
+) -> Recalled:
+    """Compare an image with what is under its tags, and take children from `indexes` among these."""
+    children = _children(plan, tags, inputs, indexes)
     index = None
     if inputs.index and children.keys() == plan.specs.keys():
         index = compose_remembered(plan, tuple(children.values()), inputs)
@@ -189,19 +223,26 @@ def _compare(plan: Plan, fingerprints: PlanFingerprints, tags: Tags, inputs: Inp
     )
 
 
-def _children(plan: Plan, tags: Tags, inputs: InputsAnnotations) -> dict[Platform, RememberedChild]:
-    """Return the children of indexes under tags of `image` that were built from the same, in the order of the config.
+def _own_indexes(plan: Plan, tags: Tags) -> dict[str, Manifest]:
+    """Return the indexes under tags of `image` by digest."""
+    return {
+        index.digest: index for tag, index in tags.items() if index and str(tag.with_tag(None)) == plan.image
+    }
+
+
+def _children(
+    plan: Plan, tags: Tags, inputs: InputsAnnotations, indexes: Mapping[str, Manifest]
+) -> dict[Platform, RememberedChild]:
+    """Return the children of `indexes` that were built from the same, in the order of the config.
 
     One that a destination with such a tag lacks is left out: who can push to `image` alone reaches no other repository.
     """
-    own = [tag for tag in tags if str(tag.with_tag(None)) == plan.image]
-    indexes = {index.digest: index for tag in own if (index := tags[tag]) is not None}.values()
     listed = [_listed_digests(tags, target.repository) for target in plan.targets[1:]]
     children: dict[Platform, RememberedChild] = {}
     for platform, text in inputs.entries.items():
         wanted = EntryInputs.parse(text)
         assert wanted is not None
-        found = [child for index in indexes for child in _matching(plan, platform, wanted, index)]
+        found = [child for index in indexes.values() for child in _matching(plan, platform, wanted, index)]
         allowed = [one for one in found if all(not there or one.image.digest in there for there in listed)]
         if allowed:
             children[platform] = max(allowed, key=lambda child: child.is_proved)

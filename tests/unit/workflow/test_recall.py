@@ -1,17 +1,15 @@
 """What the registry remembers: reused only if the same would be built, and only where the config publishes to."""
 
 import json
-from dataclasses import replace
+import subprocess
 
 import pytest
+from fakes.cosign import FakeCosign
 from fakes.images import put_image
 from fakes.registry_server import FakeRegistry
 from fakes.remembered import THREE, RememberedProject
 
 from multibuild.oci.manifests.inputs_annotation import INPUTS_ANNOTATION
-from multibuild.plan.host_facts import assumed_facts
-from multibuild.plan.plan import make_plan
-from multibuild.workflow.remember.recall import recall_images
 
 
 @pytest.fixture
@@ -316,16 +314,96 @@ def test_what_makes_every_checkout_differ_is_named_if_something_is_built(project
     )
 
 
-def test_what_will_be_signed_is_built(project):
+@pytest.fixture
+def cosign(tmp_path, project, monkeypatch):
+    """A cosign on PATH, and a project that signs with its key."""
+    cosign = FakeCosign(tmp_path / "bin")
+    monkeypatch.setenv("PATH", cosign.path)
+    cosign.write_key(project.folder / "cosign.key")
+    project.write(".dockerignore", "multibuild.yaml\ncosign.key\n")
+    project.config["sign"] = {"key": "cosign.key", "tlog": False}
+    return cosign
+
+
+def sign(project, digest, key="cosign.key"):
+    reference = f"{project.host}/app@{digest}"
+    subprocess.run(["cosign", "sign", "--key", key, reference], cwd=project.folder, check=True)
+
+
+def test_what_is_signed_by_the_key_of_the_config_is_reused(project, cosign):
+    sign(project, project.publish()[""])
+    project.config["platforms"][1] = {"name": "linux/arm64", "args": {"A": "1"}}
+    assert to_build(project.recall_one()) == ["linux/arm64"]
+    project.config |= {"platforms": list(THREE), "tags": ["latest", "1"]}
+    recalled = project.recall_one()
+    assert (to_build(recalled), recalled.reason) == ([], "nothing is to be built: only tags move")
+
+
+def unsigned(project, cosign):
+    return "none by the key cosign.key is valid"
+
+
+def signed_by_another(project, cosign):
+    cosign.write_key(project.folder / "other.key", name="another")
+    project.write(".dockerignore", "multibuild.yaml\n*.key\n")
+    sign(project, project.publish()[""], key="other.key")
+    return "none by the key cosign.key is valid"
+
+
+def signed_child_alone(project, cosign):
+    """Its annotation is in the index, which anyone may have made of it."""
+    index = project.publish()[""]
+    document = json.loads(project.registry.repository("app").manifests[index][1])
+    sign(project, document["manifests"][0]["digest"])
+    return "none by the key cosign.key is valid"
+
+
+def keyless(project, cosign):
+    project.config["sign"] = {"keyless": True}
+    return "keyless ones are not verified"
+
+
+def no_cosign(project, cosign):
+    sign(project, project.publish()[""])
+    (cosign.folder / "cosign").unlink()
+    return "cosign is not on PATH"
+
+
+def locked_key(project, cosign):
+    sign(project, project.publish()[""])
+    cosign.answer(public_key=["decryption failed"])
+    return "cosign says: decryption failed"
+
+
+def broken(project, cosign):
+    sign(project, project.publish()[""])
+    cosign.answer(verify=["no matching signatures"] * 2)
+    return "none by the key cosign.key is valid"
+
+
+@pytest.mark.parametrize(
+    "case", [unsigned, signed_by_another, signed_child_alone, keyless, no_cosign, locked_key, broken]
+)
+def test_what_is_not_known_to_be_ours_is_built_and_not_signed(project, cosign, case):
     """Who can push a child with a forged annotation gets no signature for it."""
+    why = case(project, cosign)
     project.publish()
     project.config["tags"] = ["latest", "1"]
-    loaded = project.load().images[0]
-    settings = {**json.loads(loaded.canonical), "sign": {"with": "cosign"}}
-    signed = replace(loaded, canonical=json.dumps(settings))
-    recalled = recall_images([signed], [make_plan(signed, assumed_facts("auto"))], say=print)[""]
+    recalled = project.recall_one()
     assert (to_build(recalled), recalled.holds) == (THREE, False)
-    assert "`sign` is configured" in recalled.reason
+    assert f"`sign` is set, and what has no signature of ours is built again: {why}" in recalled.reason
+
+
+def test_beside_a_signed_index_a_forged_one_is_not_read(project, registry, cosign):
+    """The forged one says that it has what the signed one lacks."""
+    project.config["tags"] = ["latest", "1"]
+    project.publish(tags=["1"])
+    changed = [THREE[0], {"name": "linux/arm64", "args": {"A": "1"}}, THREE[2]]
+    ours, project.config["platforms"] = project.config["platforms"], changed
+    sign(project, project.publish(tags=["latest"])[""])
+    project.config["platforms"] = ours
+    recalled = project.recall_one()
+    assert to_build(recalled) == ["linux/arm64"]
 
 
 @pytest.mark.parametrize("before", [{}, {"annotations": {"a": "b"}}])
