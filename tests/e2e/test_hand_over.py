@@ -3,12 +3,11 @@
 import json
 import os
 import re
-import shutil
 import signal
-import time
 
 import pytest
-from e2e.conftest import PATIENCE_S, REGISTRY, Done, finish, start
+from e2e.ci_jobs import run_job
+from e2e.conftest import REGISTRY
 
 THREE = ("linux/amd64", "linux/arm64", "linux/s390x")
 SAME_BYTES = {"reproducible": True, "attestations": {"provenance": False}}
@@ -22,29 +21,10 @@ pytestmark = pytest.mark.one_driver(
 def job(tmp_path):
     """Run a command as a CI job does: in a checkout and with a state directory of its own."""
 
-    def run(name, config, *arguments, env=None, kill_after=None):
-        folder = tmp_path / name
-        shutil.copytree(config.parent, folder / "checkout", copy_function=shutil.copy)
-        command, *flags = arguments
-        path = folder / "checkout" / config.name
-        process = start(command, *flags, "-f", path, "--state-dir", folder / "state", "--json", env=env)
-        if kill_after is not None:
-            return killed(process, folder / "state", kill_after)
-        return finish(process)
+    def run(name, config, *arguments, **more):
+        return run_job(tmp_path / name, config, *arguments, **more)
 
     return run
-
-
-def killed(process, state, event):
-    """Kill a run once its journal has an event, and return how it ended."""
-    deadline = time.monotonic() + PATIENCE_S
-    while f'"{event}"' not in "".join(path.read_text() for path in state.glob("runs/*/journal.jsonl")):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    process.kill()
-    stdout, stderr = process.communicate()
-    return Done(process.returncode, stdout, stderr, 0.0)
 
 
 def hand_over_tags(registry, repository):

@@ -1,9 +1,9 @@
 """`remember` on the real engine and registry: machines that share nothing but the registry build what changed."""
 
 import json
-import os
 
 import pytest
+from e2e.ci_jobs import without_docker
 from e2e.conftest import REGISTRY, multibuild
 
 THREE = ["linux/amd64", "linux/arm64", "linux/riscv64"]
@@ -17,13 +17,7 @@ pytestmark = pytest.mark.one_driver(
 @pytest.fixture
 def machine(tmp_path):
     """Return the flags and the environment of a machine that starts empty and has no docker."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    called = tmp_path / "docker-was-called"
-    (folder / "docker").write_text(f'#!/bin/sh\necho "$@" >> {called}\nexit 1\n')
-    (folder / "docker").chmod(0o755)
-    env = {"DOCKER_HOST": "unix:///nowhere/docker.sock", "PATH": f"{folder}:{os.environ['PATH']}"}
-    return env, called
+    return without_docker(tmp_path / "bin")
 
 
 def statuses(done):

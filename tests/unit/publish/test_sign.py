@@ -161,7 +161,7 @@ def test_what_buildkit_attests_has_no_signature_of_its_own(scene):
     ],
 )
 def test_a_cosign_that_fails_moves_no_tag(scene, answer, words):
-    app, other = scene.image("app", timeout="500ms"), scene.image("other")
+    app, other = (scene.image(name, timeout="500ms") for name in ("app", "other"))
     scene.cosign.answer(sign=["ok", answer])
     with pytest.raises(PublishFailed) as caught:
         publish_together([app, other])
