@@ -514,13 +514,13 @@ def dead_from(number):
 async def test_a_merge_that_starts_while_another_runs_harms_neither(machine, registry, number):
     """It begins and ends between two changes of the other."""
     children = await hand_over_all(machine)
-    changes, second = itertools.count(1), []
+    changes, second = itertools.count(1), list[str]()
 
     def bend(_registry, request, proceed):
         is_change = request.method in {"PUT", "DELETE"} and request.kind == "manifests"
         if is_change and not second and next(changes) == number:
-            second.append(machine("second"))
-            second.append(asyncio.run(second[0].merge()))
+            second.append("running")
+            second.append(asyncio.run(machine("second").merge()))
         return proceed()
 
     registry.bends.append(bend)
