@@ -27,6 +27,11 @@ _HINTS: Final = (
         "buildx looks for SSH agents and keys here already: start the agent, set SSH_AUTH_SOCK, or mend the path",
     ),
     (
+        re.compile(r"neither an image nor a build context"),
+        "another file has the rest of the service: name that in bake.files too, before this one",
+    ),
+    (re.compile(r"env file"), "compose reads it here already: create it"),
+    (
         re.compile(r"refers to undefined"),
         "declare it at the top of the compose file: secrets, configs, volumes or networks",
     ),
@@ -37,7 +42,7 @@ _HINTS: Final = (
     (re.compile(r"^open .*no such file"), "bake.files are relative to the folder of multibuild.yaml"),
     (
         re.compile(r"Unknown variable"),
-        'declare it in the definition: variable "NAME" {}; then bake.vars and the environment can set it',
+        'declare it, variable "NAME" {}, or add the file that does to bake.files; then bake.vars can set it',
     ),
     (re.compile(r"Validation failed|required variable"), "set the variable under bake.vars"),
     (re.compile(r"infinite loop|link to itself"), "one of them must start from something else"),

@@ -138,7 +138,7 @@ def image_names(ctx: typer.Context) -> list[str]:
     from multibuild.config.images.names import is_name
 
     own = [name for name in map(str, _config_section(ctx, "images")) if is_name(name)]
-    from_bake = _bake_names(_config_file(ctx)) if _config_section(ctx, "bake") else []
+    from_bake = _bake_names(_config_file(ctx)) if isinstance(_config_value(ctx, "bake"), dict) else []
     return _plain(name for name in [*from_bake, *own] if name not in _given(ctx))
 
 

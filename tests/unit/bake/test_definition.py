@@ -162,6 +162,16 @@ EXCERPT = "docker-bake.hcl:2\n--------------------\n   1 |     PASSWORD = hunter
             "named",
             'variable "NAME"',
         ),
+        (
+            "ERROR: env file .env not found: stat .env: no such file or directory\n",
+            "env file .env",
+            "create it",
+        ),
+        (
+            'ERROR: service "a" has neither an image nor a build context specified\n',
+            "bake: service",
+            "before this one",
+        ),
         ("ERROR: infinite loop from b to a\n", "bake: infinite loop", "start from something else"),
         ('ERROR: service "a" refers to undefined build secret z\n', "undefined build secret", "declare it"),
         ("ERROR: failed to convert agent config {k [k] false}\n", "agent config", "SSH"),

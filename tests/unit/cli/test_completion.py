@@ -180,8 +180,9 @@ def fake(tmp_path, monkeypatch):
 BAKED = "version: 1\nbake: {files: [docker-bake.hcl]}\nimages: {own: {}, '*': {}}\n"
 
 
-def test_names_of_a_bake_definition_come_from_buildx_without_its_warnings(project, offered, fake):
-    (project / "multibuild.yaml").write_text(BAKED)
+@pytest.mark.parametrize("text", [BAKED, BAKED.replace("{files: [docker-bake.hcl]}", "{}")])
+def test_names_of_a_bake_definition_come_from_buildx_without_its_warnings(project, offered, fake, text):
+    (project / "multibuild.yaml").write_text(text)
     targets = {name: {"context": "."} for name in ("web", "db")}
     document = {"group": {"default": {"targets": [*targets]}}, "target": targets}
     fake.answer("buildx", "bake", stdout=json.dumps(document), stderr="WARNING: variable X is not set\n")
