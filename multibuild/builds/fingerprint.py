@@ -1,5 +1,7 @@
 """Fingerprints: the digest of everything that goes into a child, so that a later run can prove that nothing changed.
 
+Of the Dockerfile and the context counts what the target can use, if that is certain (multibuild/dockerfile/reach.py).
+ONBUILD triggers of a base image could use any of both; so the configs of bases are read where it makes a difference.
 A remote context, `ADD` from a URL, a base that cannot be resolved or local bases (`pull: false`) leave a platform
 without a digest, and it is built anew.
 """
@@ -16,32 +18,30 @@ from pathlib import Path
 from typing import Any
 
 from multibuild.builds.sent_trees import SentContent, SentTree, SentTrees
+from multibuild.builds.unit_inputs import IMAGE, OTHER_SCHEMES, Unit, bases_of, images_of, read_unit
 from multibuild.config.referenced_files import is_url
 from multibuild.dockerfile.context_digest import (
     IsCancelled,
     stat_digest,
 )
-from multibuild.dockerfile.parse import Dockerfile, load_text, read_dockerfile
-from multibuild.dockerfile.stages import needed_images
+from multibuild.dockerfile.reach import Reach
+from multibuild.dockerfile.take_apart import EPOCH
 from multibuild.errors import MultibuildError
 from multibuild.frozen import frozen
 from multibuild.oci.reference import Reference
 from multibuild.oci.registry_session import RegistrySession
 from multibuild.plan.spec import IMAGE_OF_FILE, BuildSpec
 from multibuild.platforms import Platform
-
-IMAGE = "docker-image://"
-OTHER_SCHEMES = (IMAGE, IMAGE_OF_FILE, "oci-layout://", "target:", "input:")
-"""Named contexts that are no local directory."""
-
-EPOCH = "SOURCE_DATE_EPOCH"
-"""buildx hands this variable of its environment on as a build argument."""
+from multibuild.resolve.base_triggers import BaseImage
 
 GIT_LABELS = "BUILDX_GIT_LABELS"
 """With this variable buildx adds labels of the checkout to the image, which no fingerprint knows."""
 
 Resolve = Callable[[Iterable[str]], Mapping[str, str | None]]
 """Returns the current digests of image references at their registries; None for one that cannot be read."""
+
+FindTriggers = Callable[[Iterable[BaseImage]], frozenset[BaseImage]]
+"""Returns the base images that have ONBUILD triggers, or may have."""
 
 
 @frozen
@@ -62,9 +62,15 @@ class PlanFingerprints:
     """The fingerprints of a plan's platforms, and what the walk through the context showed besides.
 
     `context_bytes` is by Dockerfile, as the ignore file may differ; `mtime_stamp` changes with every write to a file.
+    `names` are the files of the context that count. `whole` are the fingerprints of everything in Dockerfiles and
+    contexts, for platforms that are built from another image of the file: they hold if that one is among the platforms
+    that `may_leave_triggers`.
     """
 
     platforms: Mapping[Platform, Fingerprint]
+    whole: Mapping[Platform, Fingerprint] = field(default_factory=dict)
+    may_leave_triggers: frozenset[Platform] = frozenset()
+    names: Mapping[Platform, frozenset[str]] = field(default_factory=dict)
     context_bytes: Mapping[str, int] = field(default_factory=dict)
     mtime_stamp: str = ""
 
@@ -75,32 +81,43 @@ def fingerprint_platforms(
     resolve: Resolve,
     is_cancelled: IsCancelled = lambda: False,
     sent: SentTrees | None = None,
+    *,
+    find_triggers: FindTriggers = frozenset,
 ) -> PlanFingerprints:
     """Fingerprint platforms: read contexts and Dockerfiles, and meanwhile `resolve` all base images at once.
 
     When `is_cancelled` becomes true it ends soon, with fingerprints that have no digest. Directories that are `sent`
-    for other images too are read once.
+    for other images too are read once. Without `find_triggers` all bases count as having some.
     """
-    dockerfiles = {
-        platform: read_dockerfile(_text(project, spec) or "", spec.args) for platform, spec in specs.items()
-    }
+    units = {platform: read_unit(project, spec) for platform, spec in specs.items()}
     trees = _trees(project, specs, sent or SentTrees())
     stamp = mtime_stamp(project, specs, trees)
-    images = {
-        image: None
-        for platform, spec in specs.items()
-        if spec.pull
-        for image in _images(spec, dockerfiles[platform])
-    }
+    images = {image: None for unit in units.values() if unit.spec.pull for image in images_of(unit)}
     with ThreadPoolExecutor(max_workers=1) as pool:
         resolution = pool.submit(resolve, images)
-        contents = {key: tree.content(is_cancelled) for key, tree in trees.items()}
+        sent_whole = {p: _sent(unit, trees, is_cancelled, None) for p, unit in units.items()}
+        sent_target = {
+            p: _sent(unit, trees, is_cancelled, unit.reach.target)
+            for p, unit in units.items()
+            if unit.reach.target is not None
+        }
     digests = resolution.result()
+    whole = {p: _fingerprint(project, units[p], units[p].reach.whole, sent_whole[p], digests) for p in units}
+    of_target = {
+        p: _fingerprint(project, units[p], units[p].reach.target, sent, digests)
+        for p, sent in sent_target.items()
+    }
+    smaller = {p: one for p, one in of_target.items() if one != whole[p] and not is_cancelled()}
+    bases = {p: bases_of(units[p], digests) for p in smaller}
+    suspects = find_triggers(base for own in bases.values() for base in own or ())
+    holding = {
+        p: one for p, one in smaller.items() if (own := bases[p]) is not None and suspects.isdisjoint(own)
+    }
     return PlanFingerprints(
-        platforms={
-            platform: _fingerprint(project, spec, dockerfiles[platform], contents, digests)
-            for platform, spec in specs.items()
-        },
+        platforms={**whole, **holding},
+        whole={p: whole[p] for p in holding if units[p].is_built_from_image},
+        may_leave_triggers=frozenset(p for p, unit in units.items() if unit.reach.may_leave_triggers),
+        names={p: (sent_target if p in holding else sent_whole)[p]["context"].names for p in units},
         context_bytes={
             dockerfile: tree.bytes for (kind, dockerfile), tree in trees.items() if kind == "context"
         },
@@ -147,31 +164,43 @@ def _trees(
     return trees
 
 
+def _sent(
+    unit: Unit, trees: Mapping[tuple[str, str], SentTree], is_cancelled: IsCancelled, reach: Reach | None
+) -> dict[str, SentContent]:
+    """Return what counts of the directories that are sent, by part: of the context what is in reach."""
+    context = trees.get(("context", unit.spec.dockerfile))
+    paths = reach.paths if reach is not None else None
+    sent = {"context": context.content(is_cancelled, paths) if context is not None else _FETCHED}
+    for name, source in unit.spec.contexts.items():
+        if not source.startswith((IMAGE, IMAGE_OF_FILE)):
+            tree = trees.get(("named", source))
+            sent[f"context {name}"] = tree.content(is_cancelled) if tree is not None else _FETCHED
+    return sent
+
+
 def _fingerprint(
     project: Path,
-    spec: BuildSpec,
-    dockerfile: Dockerfile,
-    contents: Mapping[tuple[str, str], SentContent],
+    unit: Unit,
+    reach: Reach | None,
+    sent: Mapping[str, SentContent],
     digests: Mapping[str, str | None],
 ) -> Fingerprint:
+    spec, text = unit.spec, unit.text
     # Where cache is read and written does not change the result.
     settings = asdict(_without_places(project, spec))
     if not spec.annotations:
         del settings["annotations"]  # as in the journals of versions that had none
-    text = _text(project, spec)
-    parts = {"settings": _digest(settings), "Dockerfile": "" if text is None else _digest(text)}
+    dockerfile = "" if text is None else _digest(text if reach is None else reach.text)
+    parts = {"settings": _digest(settings), "Dockerfile": dockerfile}
     if os.environ.get(EPOCH):
         parts[EPOCH] = os.environ[EPOCH]
     if os.environ.get(GIT_LABELS):
         parts[f"labels of {GIT_LABELS}"] = ""
     unknown = [] if spec.pull else ["local base images (pull: false)"]
-    unknown += ["what ADD fetches"] if dockerfile.adds_urls else []
-    sent = {"context": contents.get(("context", spec.dockerfile), _FETCHED)}
-    for name, source in spec.contexts.items():
-        if not source.startswith((IMAGE, IMAGE_OF_FILE)):
-            sent[f"context {name}"] = contents.get(("named", source), _FETCHED)
+    adds_urls = unit.dockerfile.adds_urls if reach is None else reach.adds_urls
+    unknown += ["what ADD fetches"] if adds_urls else []
     parts |= {part: content.digest or "" for part, content in sent.items()}
-    for image in _images(spec, dockerfile):
+    for image in images_of(unit):
         parts[f"base {image}"] = digests.get(image) or ""
     problems = {part: f" ({content.problem})" for part, content in sent.items() if content.problem}
     unknown += [f"{part}{problems.get(part, '')}" for part, value in parts.items() if not value]
@@ -203,22 +232,6 @@ def _without_places(project: Path, spec: BuildSpec) -> BuildSpec:
 def _relative(project: Path, path: str) -> str:
     """Return an absolute path as one from the project; a relative one is kept as it is written."""
     return os.path.relpath(path, project) if os.path.isabs(path) else path  # noqa: PTH117 - a text
-
-
-def _text(project: Path, spec: BuildSpec) -> str | None:
-    """Read the Dockerfile; None for one that is fetched or cannot be read."""
-    try:
-        return load_text(project / spec.dockerfile, errors="surrogateescape")
-    except (OSError, ValueError):
-        return None
-
-
-def _images(spec: BuildSpec, dockerfile: Dockerfile) -> list[str]:
-    """Return the images that the target needs and no named context replaces, and the contexts that are images."""
-    images = [image for image in needed_images(dockerfile, spec.target) if image not in spec.contexts]
-    images += [dockerfile.syntax] if dockerfile.syntax else []
-    sources = spec.contexts.values()
-    return images + [source.removeprefix(IMAGE) for source in sources if source.startswith(IMAGE)]
 
 
 def _digest(value: Any) -> str:

@@ -25,6 +25,7 @@ from multibuild.journal.recorder import Recorder
 from multibuild.oci.registry_session import RegistrySession
 from multibuild.plan.plan import Plan, build_specs
 from multibuild.platforms import Platform
+from multibuild.resolve.base_triggers import BaseTriggers
 
 MAX_AGE_S = 5.0
 """Seconds for which fingerprints hold before the first build: after an image was pulled a file may have been saved."""
@@ -71,7 +72,12 @@ async def _fingerprint(
     def compute() -> Mapping[str, PlanFingerprints]:
         return {
             loaded.name: fingerprint_platforms(
-                loaded.project, build_specs(loaded, only), resolve, cancelled.is_set, sent
+                loaded.project,
+                build_specs(loaded, only),
+                resolve,
+                cancelled.is_set,
+                sent,
+                find_triggers=find_triggers,
             )
             for loaded in images
         }
@@ -85,6 +91,7 @@ async def _fingerprint(
                 known.update(resolve_bases(registries, [name for name in names if name not in known]))
                 return {name: known[name] for name in names}
 
+            find_triggers = BaseTriggers(registries).find
             return await run_in_background(compute)
     finally:
         cancelled.set()
@@ -93,11 +100,16 @@ async def _fingerprint(
 def with_dependencies(
     fingerprints: PlanFingerprints, plan: Plan, images: Mapping[str, PlanFingerprints]
 ) -> PlanFingerprints:
-    """Return fingerprints with those of the `images` that a plan is built from: what goes into these, goes into it."""
+    """Return fingerprints with those of the `images` that a plan is built from: what goes into these, goes into it.
+
+    ONBUILD triggers of one could use all of the Dockerfile and the context of what is built from it.
+    """
     if not plan.dependencies:
         return fingerprints
 
     def combined(platform: Platform, own: Fingerprint) -> Fingerprint:
+        if any(platform in images[name].may_leave_triggers for name in plan.dependencies.values()):
+            own = fingerprints.whole.get(platform, own)
         parts, unknown = dict(own.parts), [own.unknown] if own.unknown else []
         for context, name in plan.dependencies.items():
             digest = images[name].platforms[platform].digest

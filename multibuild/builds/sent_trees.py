@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -14,20 +15,22 @@ from multibuild.dockerfile.context_digest import (
     context_files,
     special_file,
 )
+from multibuild.dockerfile.context_paths import ContextPath, covered_files
 from multibuild.dockerfile.ignore import read_ignore
 from multibuild.terminal import one_line
 
 
 class SentContent(NamedTuple):
-    """The digest of a directory that is sent, or why there is none."""
+    """The digest of what is sent of a directory, or why there is none, and the names of its files."""
 
     digest: str | None = None
     problem: str = ""
+    names: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
 class SentTree:
-    """A directory that is sent: None for `files` where it cannot be read. It is hashed once.
+    """A directory that is sent: None for `files` where it cannot be read. Each file is hashed once.
 
     `problem` is why it has no digest, where that is known.
     """
@@ -35,33 +38,34 @@ class SentTree:
     root: Path
     files: tuple[ContextFile, ...] | None
     problem: str = ""
-    _digests: list[str | None] = field(default_factory=list)
+    _contents: dict[tuple[ContextPath, ...] | None, SentContent] = field(default_factory=dict)
+    _hashed: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def bytes(self) -> int:
         """What is uploaded of it."""
         return sum(file.bytes for file in self.files or ())
 
-    def content(self, is_cancelled: IsCancelled) -> SentContent:
-        """Return the digest of everything in it, or why there is none."""
-        return SentContent(self._digest(is_cancelled), self.problem)
+    def content(self, is_cancelled: IsCancelled, paths: tuple[ContextPath, ...] | None = None) -> SentContent:
+        """Return the digest of everything in it, or of the files that paths may read; or why there is none."""
+        if paths not in self._contents:
+            part = None if paths is None or self.files is None else covered_files(self.files, paths)
+            if part is None and paths is not None:
+                return self.content(is_cancelled)
+            self._contents[paths] = self._hash(self.files if part is None else part, is_cancelled)
+        return self._contents[paths]
 
-    def _digest(self, is_cancelled: IsCancelled) -> str | None:
-        if not self._digests:
-            self._digests.append(self._hash(is_cancelled))
-        return self._digests[0]
-
-    def _hash(self, is_cancelled: IsCancelled) -> str | None:
-        special = special_file(self.files or ())
+    def _hash(self, files: Sequence[ContextFile] | None, is_cancelled: IsCancelled) -> SentContent:
+        special = special_file(files or ())
+        if files is None:
+            return SentContent(problem=self.problem)
+        names = frozenset(file.name for file in files)
         if special is not None:
-            self.problem = f"{one_line(special.name)} is no file"
-        if self.files is None or special is not None:
-            return None
+            return SentContent(problem=f"{one_line(special.name)} is no file", names=names)
         try:
-            return content_digest(self.root, self.files, is_cancelled)
+            return SentContent(content_digest(self.root, files, is_cancelled, self._hashed), names=names)
         except OSError as error:
-            self.problem = _unreadable(error, self.root)
-            return None
+            return SentContent(problem=_unreadable(error, self.root), names=names)
 
 
 class SentTrees:
@@ -81,10 +85,6 @@ class SentTrees:
             return self._trees[key]
         except OSError as error:
             return SentTree(root, None, _unreadable(error, root))
-
-    def names(self, root: Path, dockerfile: Path | None) -> frozenset[str]:
-        """Return the names of what is sent of a directory; none if it cannot be read."""
-        return frozenset(file.name for file in self.walk(root, dockerfile).files or ())
 
 
 def _unreadable(error: OSError, root: Path) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,17 +69,22 @@ def _mode(file: ContextFile) -> int:
 
 
 def content_digest(
-    root: Path, files: Sequence[ContextFile], is_cancelled: IsCancelled = lambda: False
+    root: Path,
+    files: Sequence[ContextFile],
+    is_cancelled: IsCancelled = lambda: False,
+    hashed: MutableMapping[str, bytes] | None = None,
 ) -> str | None:
     """Hash names, kinds, permissions, capabilities, link targets and contents.
 
     Times and owners are left out, as in BuildKit; permissions of group and others are not, as BuildKit copies them into
     the image. None when `is_cancelled` became true before the end, or for more than
-    MAX_HASHED_BYTES. Raises OSError for an unreadable file, or one that became a pipe or a device.
+    MAX_HASHED_BYTES. Raises OSError for an unreadable file, or one that became a pipe or a device. Files whose hashes
+    are in `hashed`, by name, are not read again; those of others are added.
     """
     if sum(file.bytes for file in files) > MAX_HASHED_BYTES:
         return None
     whole = hashlib.sha256()
+    hashed = {} if hashed is None else hashed
     pool = ThreadPoolExecutor(max_workers=HASH_THREADS)
     try:
         large = {
@@ -88,7 +93,7 @@ def content_digest(
                 for start in range(0, file.bytes, PIECE_BYTES)
             ]
             for file in files
-            if file.bytes > MIN_THREADED_BYTES
+            if file.bytes > MIN_THREADED_BYTES and file.name not in hashed
         }
         for file in files:
             path, info = root / file.name, file.info
@@ -96,11 +101,17 @@ def content_digest(
             if stat.S_ISLNK(info.st_mode):
                 whole.update(os.fsencode(os.readlink(path)))  # noqa: PTH115 - Path drops `./` and a slash at the end
             elif stat.S_ISREG(info.st_mode):
-                pieces = large.get(file.name)
-                whole.update(
-                    b"".join(piece.result() for piece in pieces) if pieces else _piece(path, 0, is_cancelled)
-                )
-                whole.update(hashlib.sha256(_capability(path)).digest())
+                if file.name not in hashed:
+                    pieces = large.get(file.name)
+                    content = (
+                        b"".join(piece.result() for piece in pieces)
+                        if pieces
+                        else _piece(path, 0, is_cancelled)
+                    )
+                    if is_cancelled():
+                        return None
+                    hashed[file.name] = content + hashlib.sha256(_capability(path)).digest()
+                whole.update(hashed[file.name])
             if is_cancelled():
                 return None
         return whole.hexdigest()

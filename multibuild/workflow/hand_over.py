@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from multibuild.background import run_in_background
-from multibuild.builds.fingerprint import OTHER_SCHEMES, PlanFingerprints
+from multibuild.builds.fingerprint import PlanFingerprints
 from multibuild.builds.resume import FinishedChild
+from multibuild.builds.unit_inputs import OTHER_SCHEMES
 from multibuild.config.referenced_files import is_url
 from multibuild.dockerfile.ignore import read_ignore
 from multibuild.errors import PublishFailed, UsageError

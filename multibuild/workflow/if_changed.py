@@ -36,6 +36,7 @@ from multibuild.journal.events import (
 from multibuild.journal.last_run import is_child, parsed_reference
 from multibuild.journal.local_children import holder_of, is_local_child
 from multibuild.journal.recorder import Say
+from multibuild.resolve.base_triggers import BaseTriggers
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
@@ -126,7 +127,9 @@ def _compare_with_registry(
         digests.update(zip(names, answers[len(bases) :], strict=True))
         return dict(zip(bases, answers, strict=False))
 
-    inputs = with_dependencies(fingerprint_platforms(plan.project, plan.specs, resolve), plan, images)
+    find_triggers = BaseTriggers(registries).find
+    own = fingerprint_platforms(plan.project, plan.specs, resolve, find_triggers=find_triggers)
+    inputs = with_dependencies(own, plan, images)
     fingerprints = {str(platform): fingerprint for platform, fingerprint in inputs.platforms.items()}
     changes = _changed_inputs(success, fingerprints)
     changes += [

@@ -12,7 +12,8 @@ def runs(state, path):
 
 @pytest.mark.one_driver(driver="docker-container", reason="what is tested happens in the state directory")
 def test_only_what_changed_is_built(project, repository, state, registry, tmp_path):
-    path = project(run="cat /etc/os-release 2>/dev/null; true", test={"run": ["true"]})
+    dockerfile = f"FROM {REGISTRY}/base:latest\nCOPY . /src\nRUN cat /etc/os-release 2>/dev/null; true\n"
+    path = project(dockerfile=dockerfile, test={"run": ["true"]})
     report = tmp_path / "report.json"
     command = ("all", "-f", path, "--state-dir", state, "--if-changed", "--progress", "plain")
     first = multibuild(*command)

@@ -154,6 +154,25 @@ def test_one_unit_that_fails_moves_no_tag_and_the_rest_is_not_built_again(
     assert all(len(registry.images(f"{repository}/{name}", "latest")) == 2 for name in described)
 
 
+@pytest.mark.one_driver(driver="docker", reason="what goes into a unit does not depend on the driver")
+def test_a_target_that_was_mended_is_built_alone(images, state):
+    """Three targets of one Dockerfile, and one context, which has the config and the Dockerfile in it."""
+    described = {name: {"target": name} for name in ("app", "worker", "tools")}
+    text = TARGETS.replace("echo worker > /worker", "exit 3") + "FROM base AS tools\nCOPY tools.txt /\n"
+    files = {".dockerignore": "", "tools.txt": "tools", "worker.txt": "worker"}
+    config = images(described, {**files, "Dockerfile": text}, platforms=PLATFORMS[:1])
+    done = multibuild("build", "-f", config, "--state-dir", state, "--json")
+    assert done.code == 4, done.stderr
+    assert list(statuses(done.json).values()) == ["succeeded", "failed", "succeeded"]
+
+    mended = text.replace("RUN exit 3", "# mended\nCOPY worker.txt /worker")
+    images(described, {**files, "Dockerfile": mended, "worker.txt": "new"}, platforms=PLATFORMS[:1])
+    config.write_text(f"{config.read_text()}  # mended")
+    done = multibuild("build", "-f", config, "--state-dir", state, "--json", "--resume")
+    assert done.code == 0, done.stderr
+    assert list(statuses(done.json).values()) == ["reused", "succeeded", "reused"]
+
+
 @pytest.mark.one_driver(driver="docker", reason="what is tested happens in the registry, after the builds")
 def test_images_by_themselves_are_published_although_another_fails(images, repository, registry, state):
     config = images(

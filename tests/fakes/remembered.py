@@ -18,6 +18,7 @@ from multibuild.plan.children import PlatformChild
 from multibuild.plan.host_facts import assumed_facts
 from multibuild.plan.plan import make_plan
 from multibuild.publish.compose_index import compose_children
+from multibuild.resolve.base_triggers import BaseTriggers
 from multibuild.workflow.remember.annotations import inputs_annotations
 from multibuild.workflow.remember.recall import recall_images
 
@@ -67,7 +68,12 @@ class RememberedProject:
 
     def fingerprints(self, loaded, plan, images=()):
         with self.session(loaded) as session:
-            own = fingerprint_platforms(plan.project, plan.specs, partial(resolve_bases, session))
+            own = fingerprint_platforms(
+                plan.project,
+                plan.specs,
+                partial(resolve_bases, session),
+                find_triggers=BaseTriggers(session).find,
+            )
         return with_dependencies(own, plan, dict(images))
 
     def publish(self, *, tags=None, repositories=None, without=()):

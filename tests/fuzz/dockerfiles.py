@@ -2,11 +2,14 @@
 
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 
 from fuzz.harness import Target, mutated
 from multibuild.builds.fingerprint import base_digest
 from multibuild.dockerfile.parse import MAX_IMAGES, MAX_STAGES, instructions, read_dockerfile
+from multibuild.dockerfile.reach import NotCertain
 from multibuild.dockerfile.stages import used_stages
+from multibuild.dockerfile.take_apart import take_apart
 from multibuild.init.proposal import images_to_query, propose_platforms
 from multibuild.oci.registry_session import RegistrySession
 from multibuild.platforms import Platform
@@ -32,9 +35,25 @@ def _make(generator: random.Random, seeds: Sequence[bytes]) -> bytes:
     return mutated(generator, text, words=WORDS) if generator.random() < 0.5 else text
 
 
+ARGS = {"A": "x", "TARGETARCH": "arm64"}
+
+
+def _take_apart(text: str) -> None:
+    """Compare what a target can use with the stages that it needs, which are found by other code."""
+    staged = take_apart(text, ARGS, {})
+    _directives, _arguments, stages = staged.reach(None).text
+    assert isinstance(stages, list)
+    assert len(stages) == len(used_stages(read_dockerfile(text, ARGS).stages, None))
+    with suppress(NotCertain):  # an escape at the end of the last line
+        more = take_apart(f"{text}\n# comment\n\n", ARGS, {})
+        assert (more.reach(None), more.whole()) == (staged.reach(None), staged.whole())
+
+
 def _run(case: bytes) -> None:
     text = case.decode("utf-8", "surrogateescape")
-    parsed = read_dockerfile(text, {"A": "x", "TARGETARCH": "arm64"})
+    parsed = read_dockerfile(text, ARGS)
+    with suppress(NotCertain):
+        _take_apart(text)
     lines = [instruction.line for instruction in instructions(text)]
     assert lines == sorted(set(lines))
     assert lines[-1:] <= [text.count("\n") + 1]

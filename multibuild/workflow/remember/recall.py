@@ -29,6 +29,7 @@ from multibuild.platforms import Platform
 from multibuild.publish.compose_index import compose_remembered
 from multibuild.publish.cosign import Cosign, CosignFailed
 from multibuild.publish.sign import Signer
+from multibuild.resolve.base_triggers import BaseTriggers
 from multibuild.terminal import one_line
 from multibuild.workflow.remember.annotations import inputs_annotations
 
@@ -92,6 +93,7 @@ class _Lookup:
         self._say = say
         self._sent = SentTrees()
         self._bases: dict[str, str | None] = {}
+        self._triggers = BaseTriggers(registries)
 
     def recall(self, loaded: LoadedConfig, plan: Plan, images: Mapping[str, PlanFingerprints]) -> Recalled:
         """Compare an image with what is under its tags; `images` are those that it is built from."""
@@ -105,7 +107,9 @@ class _Lookup:
             tags.update(zip(wanted, indexes(), strict=True))
             return bases
 
-        own = fingerprint_platforms(plan.project, plan.specs, resolve, sent=self._sent)
+        own = fingerprint_platforms(
+            plan.project, plan.specs, resolve, sent=self._sent, find_triggers=self._triggers.find
+        )
         fingerprints = with_dependencies(own, plan, images)
         if not loaded.config.remember:
             return Recalled(plan=plan, fingerprints=fingerprints, reason="`remember` is false")
@@ -146,9 +150,8 @@ class _Lookup:
         """Return which files in the context make every checkout differ, if something has to be built."""
         sent: dict[str, None] = {}
         for spec in recalled.plan.specs.values() if recalled.to_build else ():
-            root = loaded.project / spec.context
-            own = os.path.relpath(loaded.path.absolute(), root)
-            names = self._sent.names(root, loaded.project / spec.dockerfile)
+            own = os.path.relpath(loaded.path.absolute(), loaded.project / spec.context)
+            names = recalled.fingerprints.names.get(spec.platform, frozenset())
             sent |= dict.fromkeys(name for name in (own, ".git") if name in names)
         listed = " and ".join(one_line(name) for name in sent)
         return (

@@ -122,7 +122,7 @@ def machine(tmp_path, registry):
             **config,
         }
         own = {
-            "Dockerfile": f"FROM {registry.host}/base:1\n",
+            "Dockerfile": f"FROM {registry.host}/base:1\nCOPY . /\n",
             "app/main.c": "int main;\n",
             ".dockerignore": "multibuild.yaml\n",
             **(files or {}),

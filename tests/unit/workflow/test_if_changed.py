@@ -29,6 +29,7 @@ from multibuild.journal.runs import State
 from multibuild.oci.registry_session import RegistrySession
 from multibuild.plan.host_facts import assumed_facts
 from multibuild.plan.plan import make_plan
+from multibuild.resolve.base_triggers import BaseTriggers
 from multibuild.workflow.if_changed import check_for_changes, setting_digests
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -85,7 +86,10 @@ class Project:
         run = self.state.new_run(NOW)
         with RegistrySession(plan.registries, on_wait=print) as session:
             inputs = fingerprint_platforms(
-                plan.project, plan.specs, partial(resolve_bases, session)
+                plan.project,
+                plan.specs,
+                partial(resolve_bases, session),
+                find_triggers=BaseTriggers(session).find,
             ).platforms
         events: list[Event] = [
             RunStarted(command=command),
@@ -184,7 +188,7 @@ def config(**more):
         (lambda p: (p.folder / "main.c").unlink(), "context"),
         (write(".dockerignore", ""), "context"),
         (write("../extra/file", "other"), "context extra"),
-        (lambda p: p.dockerfile("FROM {host}/base:1\nCOPY . /\n\n"), "Dockerfile"),
+        (lambda p: p.dockerfile("FROM {host}/base:1\nCOPY  . /\n"), "Dockerfile"),
         (lambda p: put_image(p.registry, "base", "linux/arm64", tag="1"), "base "),
         (lambda p: put_image(p.registry, "other", "linux/arm64", tag="1"), "base "),
         (config(args={"A": "1"}), "args"),
