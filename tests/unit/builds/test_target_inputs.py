@@ -3,6 +3,7 @@
 import os
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from fakes.specs import PLAIN
@@ -407,7 +408,7 @@ def test_triggers_of_another_image_of_the_file_count(project, base, is_reused):
     """The image that is built from `app` runs its triggers, which take files that its own Dockerfile does not name."""
     project.write("App", base)
     project.write("Dockerfile", "FROM app\nCOPY conf /\n")
-    plan = SimpleNamespace(dependencies={"app": "app"})
+    plan: Any = SimpleNamespace(dependencies={"app": "app"})
 
     def fingerprint():
         app = project.all_fingerprints(target=None, dockerfile="App")
