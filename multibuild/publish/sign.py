@@ -63,7 +63,7 @@ class Signer:
             )
 
     def signed(self, repository: Reference, digests: Sequence[str], stores: Stores) -> frozenset[str]:
-        """Return the digests that have a valid signature of the key; none without a key: nobody knows which is ours.
+        """Return the digests that have a valid signature of the key; none where signing is keyless.
 
         Raises CosignFailed when cosign cannot use the key, EnvironmentFault when it cannot be started.
         """
