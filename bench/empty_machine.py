@@ -81,13 +81,13 @@ def _project(folder: Path, size: Size) -> Remembering:
     return Remembering(folder=folder, dockerfile=dockerfile)
 
 
-def _case(name: str, project: Remembering, *, changed: str | None = None, target: float) -> Case:
+def _case(name: str, project: Remembering, *, changed: str = "", target: float) -> Case:
     """Return ours against one solve; both have released everything once, from a machine that is gone."""
     machine = _EmptyMachine(project.folder.parent)
 
     def prepare() -> None:
         machine.start()
-        if changed is not None:
+        if changed:
             project.change(changed)
 
     def ours() -> float:
@@ -97,6 +97,9 @@ def _case(name: str, project: Remembering, *, changed: str | None = None, target
     def peer() -> float:
         return machine.run(project.cached_solve())
 
+    def alone() -> float:
+        return machine.run(replace(project, platforms=(changed,)).one_solve())
+
     project.write()
     for release in (ours, peer):
         machine.start()
@@ -105,6 +108,8 @@ def _case(name: str, project: Remembering, *, changed: str | None = None, target
         name=name,
         ours=Contestant(name="multibuild all --if-changed", run=ours, before=prepare),
         peers=(Contestant(name="one solve, registry cache", run=peer, before=prepare),),
+        floors=(Contestant(name=f"floor: {changed} alone, no cache", run=alone, before=prepare),)
+        * bool(changed),
         target=target,
     )
 
