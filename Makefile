@@ -85,4 +85,5 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV) || \
 	  { [ "$$(id -u)" = 0 ] && apt-get install -qy python3-venv && $(PYTHON) -m venv $(VENV); }
 	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m compileall -q multibuild  # pip leaves an editable package out: each start would compile it anew where no cache is written
 	touch $@

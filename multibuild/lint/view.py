@@ -345,7 +345,7 @@ def _uses(text: Text, step: Step) -> list[Use]:
     return [Use(name, text, at) for name, at in islice(unset_names(text, step.values, TARGET_ARGS), MAX_USES)]
 
 
-_EXPANDED_WORDS = frozenset({"COPY", "ADD", "ENV", "WORKDIR", "USER", "VOLUME", "EXPOSE"})
+_EXPANDED_WORDS = frozenset({"ARG", "COPY", "ADD", "ENV", "WORKDIR", "USER", "VOLUME", "EXPOSE"})
 """Instructions whose words BuildKit expands (docs.docker.com/reference/dockerfile, environment replacement)."""
 
 _OUTPUTS: Mapping[str, str] = {

@@ -12,7 +12,7 @@ from multibuild.lint.checks.places import declaration
 from multibuild.lint.finding import Edit, Found, Level
 from multibuild.lint.shell.trace import Event, Use
 from multibuild.lint.shell.values import Origin, Value, expand_dockerfile
-from multibuild.lint.steps import Assigned, arguments
+from multibuild.lint.steps import Assigned, arguments, variables
 from multibuild.lint.view import StageView, Step, View, automatic_arguments
 
 _HARMLESS = frozenset({"GOARCH", "GOOS", "GOARM", "GOAMD64"})
@@ -164,10 +164,15 @@ def _helpers(view: View, stage: StageView) -> Iterator[Found]:
 
 def _level(stage: StageView, step: Step, use: Use) -> Level | None:
     """Return how bad an empty argument is; None where it is only shown."""
-    if step.instruction.word != "RUN":
-        return (
-            "warning" if step.instruction.word in {"ENV", "WORKDIR", "VOLUME", "USER", "EXPOSE"} else "error"
+    word = step.instruction.word
+    if word == "ENV":
+        is_harmless = any(
+            one.name in _HARMLESS and one.sign < use.index < one.end for one in variables(step.instruction)
         )
+        return "warning" if is_harmless and not stage.is_cross else "error"
+    if word != "RUN":
+        # A caller may set what has such a default.
+        return "warning" if word in {"ARG", "WORKDIR", "VOLUME", "USER", "EXPOSE"} else "error"
     event = next((one for one in step.trace.events if _holds(one, use)), None)
     if event is not None and event.name in {"echo", "printf"} and not event.redirects and not event.captured:
         return None

@@ -24,6 +24,7 @@ _ARCH_ARGS = ("TARGETARCH", "TARGETPLATFORM")
 
 def wrong_machine(view: View) -> Iterator[Found]:
     """Find the builder's architecture where the target's belongs: `uname -m` in a cross stage, $BUILDARCH."""
+    yield from _builder_files(view)
     for stage in view.stages:
         for step, event in stage.events():
             for word in _telling(event):
@@ -42,6 +43,22 @@ def wrong_machine(view: View) -> Iterator[Found]:
                     branch=event.branch,
                     builder=True,
                 )
+
+
+def _builder_files(view: View) -> Iterator[Found]:
+    """Find `COPY $BUILDPLATFORM/app` and `ADD …-$BUILDARCH` in the image."""
+    for stage in view.stages:
+        for step in stage.steps if stage.is_image else ():
+            for text in step.copied.sources if step.copied is not None else ():
+                word = expand_dockerfile(text, step.values)
+                if "build" in word.marks:
+                    yield Found(
+                        level="error",
+                        at=word.origin,
+                        message="this is for the builder's architecture, and gets into the image",
+                        fix="ask $TARGETARCH instead, after ARG TARGETARCH in the stage",
+                        builder=True,
+                    )
 
 
 def _message(stage: StageView, *, reaches: bool) -> str:
@@ -200,6 +217,8 @@ def _has_target(event: Event) -> bool:
         "-Dtarget",
         "-target",
         "-DCMAKE_TOOLCHAIN_FILE",
+        "-p:RuntimeIdentifier",
+        "/p:RuntimeIdentifier",
     )
     return any(word.text.partition("=")[0] in options for word in event.words)
 

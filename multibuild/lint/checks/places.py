@@ -46,6 +46,15 @@ def foreign_names(text: str, platform: Platform) -> list[ArchName]:
     return [name for name in names if not _EMULATOR.search(text, max(name.start - 20, 0), name.start)]
 
 
+def template(text: str) -> str:
+    """Return a text with a sign in place of each architecture."""
+    pieces, at = [], 0
+    for name in sorted(arch_names(text), key=lambda one: one.start):
+        pieces += [text[at : name.start], "\x01"]
+        at = max(name.end, at)
+    return "".join([*pieces, text[at:]]).lower()
+
+
 def place_of(word: Expanded, name: ArchName, shift: int = 0) -> Origin:
     """Return where a name stands: in the word itself, or where the value that holds it was written down."""
     span = word.span(name.start + shift, name.end + shift)

@@ -7,7 +7,14 @@ from collections.abc import Iterable, Iterator
 
 from multibuild.errors import UsageError
 from multibuild.lint.arch_names import UNKNOWN, ArchName, arch_names
-from multibuild.lint.checks.places import PRINTING, foreign_names, level_for, place_of, reaches_image
+from multibuild.lint.checks.places import (
+    PRINTING,
+    foreign_names,
+    level_for,
+    place_of,
+    reaches_image,
+    template,
+)
 from multibuild.lint.finding import Found, Level
 from multibuild.lint.shell.trace import Event
 from multibuild.lint.shell.values import Expanded, expand_dockerfile
@@ -59,7 +66,7 @@ def urls(view: View) -> Iterator[Found]:
             match = _URL.search(word.text)
             begin = match.end() if match is not None else 0
             names = foreign_names(word.text[begin:], view.platform)
-            if not names or _template(word.text) in covered or "build" in word.marks:
+            if not names or template(word.text) in covered or "build" in word.marks:
                 continue
             reaches = event is None or reaches_image(view, stage, step)
             level: Level = "error" if reaches else "warning"
@@ -90,19 +97,10 @@ def _fetched(stage: StageView) -> Iterator[tuple[Step, Expanded, Event | None]]:
                     yield step, word, None
 
 
-def _template(text: str) -> str:
-    """Return a text with a sign in place of each architecture."""
-    pieces, at = [], 0
-    for name in sorted(arch_names(text), key=lambda one: one.start):
-        pieces += [text[at : name.start], "\x01"]
-        at = max(name.end, at)
-    return "".join([*pieces, text[at:]]).lower()
-
-
 def _covered(words: Iterable[Expanded], platform: Platform) -> set[str]:
     """Return the templates of what is there for the platform, too: a file may take all, and choose later."""
     return {
-        _template(word.text) for word in words if any(name.fits(platform) for name in arch_names(word.text))
+        template(word.text) for word in words if any(name.fits(platform) for name in arch_names(word.text))
     }
 
 
@@ -113,7 +111,7 @@ def copies(view: View) -> Iterator[Found]:
     for stage in view.stages:
         for step, word in sources[stage.index]:
             names = foreign_names(word.text, view.platform)
-            if not names or _template(word.text) in covered or _URL.match(word.text):
+            if not names or template(word.text) in covered or _URL.match(word.text):
                 continue
             if _is_of_its_stage(view, step, names):
                 continue

@@ -14,11 +14,12 @@ from multibuild.lint.checks.places import (
     level_for,
     place_of,
     reaches_image,
+    template,
 )
 from multibuild.lint.finding import Edit, Found, Level
 from multibuild.lint.shell.trace import Event
 from multibuild.lint.shell.values import Expanded, Value, expand_dockerfile
-from multibuild.lint.steps import variables
+from multibuild.lint.steps import arguments, variables
 from multibuild.lint.view import StageView, Step, View
 from multibuild.platforms import Platform
 
@@ -59,6 +60,7 @@ _CERTAIN: dict[str, frozenset[str]] = {
     "clang": frozenset({"-target", "--target"}),
     "clang++": frozenset({"-target", "--target"}),
     "configure": frozenset({"--host"}),
+    **dict.fromkeys(("sh", "bash", "rustup-init"), frozenset({"--default-host"})),
     "debootstrap": frozenset({"--arch"}),
     "apk": frozenset({"--arch"}),
 }
@@ -107,7 +109,7 @@ def fixed(view: View) -> Iterator[Found]:
         _fits_tool(event.name, view.platform) for stage in view.stages for _, event in stage.events()
     )
     for stage in view.stages:
-        has_own_build = any(_fits(value, view) for _, _, value in go_builds(stage))
+        own_builds = {_command_template(event) for _, event, value in go_builds(stage) if _fits(value, view)}
         for step, event in stage.events():
             if "arch" in event.guards:
                 continue
@@ -118,10 +120,15 @@ def fixed(view: View) -> Iterator[Found]:
                 for key, word in event.assignments:
                     if key != name or "build" in word.marks or _is_for_another_system(event, view):
                         continue
-                    if not (has_own_build and event.name == "go"):
+                    if not own_builds or _command_template(event) not in own_builds:
                         setting = _Setting(key, word, _own_level(stage, event, level))
                         yield from _variable(view, stage, step, setting)
         yield from _from_environment(view, stage)
+
+
+def _command_template(event: Event) -> str:
+    """Return a command without the names of architectures: one that builds all, and chooses later, has each."""
+    return template(" ".join(word.text for word in event.words))
 
 
 def _fits(value: Value | None, view: View) -> bool:
@@ -151,8 +158,18 @@ class _Setting:
 
 
 def _from_environment(view: View, stage: StageView) -> Iterator[Found]:
-    """Find such variables in ENV, and in `export`."""
+    """Find such variables in ENV, in the default of an ARG, and in `export`."""
     for step in stage.steps:
+        if step.instruction.word == "ARG":
+            for one in arguments(step.instruction):
+                if (
+                    one.name in _ENVIRONMENT
+                    and one.value is not None
+                    and one.name not in view.given.args.get(view.platform, {})
+                ):
+                    word = expand_dockerfile(one.value, step.values)
+                    level: Level = _ENVIRONMENT[one.name] if view.given.explicit else "warning"
+                    yield from _variable(view, stage, step, _Setting(one.name, word, level))
         if step.instruction.word == "ENV":
             for one in variables(step.instruction):
                 if one.name in _ENVIRONMENT and one.value is not None:

@@ -69,6 +69,9 @@ _SILENT = frozenset({*_TESTS, ":", "true", "false", "set", "local", "exit", "ret
 """Commands that print nothing."""
 
 _WITH_DEFAULT = frozenset({":-", "-", ":+", "+", ":=", "=", ":?", "?"})
+_WRAPPERS = frozenset({"env", "/usr/bin/env", "exec", "command", "time", "sudo", "nohup", "builtin"})
+MAX_WRAPPERS = 3
+_SETTING = re.compile(r"([A-Za-z_]\w*)=")
 _ELEMENT = re.compile(r"\[([^\]]*)\]=")
 
 
@@ -217,6 +220,7 @@ class _Evaluator:
         state.tests_empty = False
         assignments = [(name, self.expand(word, state)) for name, word in node.assignments]
         redirects = [(operator, self.expand(word, state)) for operator, word in node.redirects]
+        words = _without_wrapper(words, assignments)
         event = Event(
             words,
             assignments,
@@ -254,7 +258,7 @@ class _Evaluator:
             self._inner_script(node, event, state)
         elif name in _TESTS:
             self._note_miss(event)
-            state.test_marks = NONE.union(*(word.marks for word in event.words))
+            state.test_marks = state.test_marks.union(*(word.marks for word in event.words))
         else:
             _set_variables(event, state)
         if name in _FAILS_LATER:
@@ -269,7 +273,7 @@ class _Evaluator:
         )
         if not at or at + 1 >= len(event.words) or self.depth >= MAX_NESTED:
             return
-        part = node.words[at + 1].parts
+        part = node.words[at + 1 + len(node.words) - len(event.words)].parts
         if len(part) != 1 or part[0].kind != "text":
             return
         begin = part[0].start
@@ -293,6 +297,7 @@ class _Evaluator:
         asked = by_argument = False
         for condition, body in node.branches:
             state.branch, before = state.branch, state.branch
+            state.test_marks = NONE
             status = self.run(condition, state)
             asks = self._script_asks(condition)
             asked = asked or asks
@@ -304,7 +309,8 @@ class _Evaluator:
                 with state.chosen_by_argument(by_argument):
                     return self.run(body, state)
             if status is None:
-                inner = state.copy(guard="arch" if asked else "other")
+                marks = self._guard_marks(condition, state) if asks else NONE
+                inner = state.copy(guard="arch" if asked else "other", marks=marks)
                 self.run(body, inner)
                 unknown.append(inner)
             state.branch = before
@@ -318,7 +324,9 @@ class _Evaluator:
         if node.otherwise is None:
             return
         if unknown:
-            inner = state.copy(guard="arch" if asked else "other")
+            inner = state.copy(
+                guard="arch" if asked else "other", marks=NONE.union(*(one.guard_marks for one in unknown))
+            )
             self.run(node.otherwise, inner)
             unknown.append(inner)
             return
@@ -326,6 +334,11 @@ class _Evaluator:
         state.branch = before or asked
         self.run(node.otherwise, state)
         state.branch = before
+
+    def _guard_marks(self, condition: Script, state: _State) -> Marks:
+        """Return what a condition asks for; the target's platform, too, makes it no careless use of the builder's."""
+        names_target = any("TARGET" in self._text(item.node) for item in condition.items)
+        return NONE if names_target else state.test_marks
 
     def _script_asks(self, script: Script) -> bool:
         return any(self._asks(item.node) for item in script.items)
@@ -521,6 +534,22 @@ class _Evaluator:
         words = [self.expand(word, state) for word in node.words]
         text = _filtered_text([word.text for word in words], value.text)
         return None if text is None else Value(text, value.marks.union(*(word.marks for word in words)))
+
+
+def _without_wrapper(words: list[Expanded], assignments: list[tuple[str, Expanded]]) -> list[Expanded]:
+    """Return the command that `env A=b command` and the like start; the assignments go to the others."""
+    for _ in range(MAX_WRAPPERS):
+        if len(words) < 2 or words[0].text not in _WRAPPERS or words[1].text.startswith("-"):
+            break
+        rest = words[1:]
+        while (
+            words[0].text in {"env", "/usr/bin/env", "sudo"}
+            and rest
+            and (match := _SETTING.match(rest[0].text))
+        ):
+            assignments.append((match[1], _behind(rest.pop(0), match.end())))
+        words = rest
+    return words
 
 
 def _filtered_text(command: Sequence[str], line: str) -> str | None:

@@ -646,6 +646,51 @@ COPY --from=build /out/ /opt/app/
     _m("GOOS=$TARGETOS GOARCH=$TARGETARCH go build", "GOOS=linux GOARCH=amd64 go build", "fixed-target"),
 )
 
+_style(
+    "go-by-env-and-wrappers",
+    """
+FROM --platform=$BUILDPLATFORM golang:1.22 AS build
+ARG TARGETOS TARGETARCH
+COPY . .
+RUN env CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -o /app .
+RUN command -v go && exec env GOARCH=$TARGETARCH go build -o /tool ./tool
+FROM scratch
+COPY --from=build /app /tool /
+""",
+    _m("GOARCH=$TARGETARCH go build -o /app", "GOARCH=amd64 go build -o /app", "fixed-target"),
+    _m("GOARCH=$TARGETARCH go build -o /app", "GOARCH=$(uname -m) go build -o /app", "uname-in-cross-stage"),
+)
+_style(
+    "go-arch-as-an-argument",
+    """
+FROM --platform=$BUILDPLATFORM golang:1.22 AS build
+ARG TARGETARCH
+ARG GOARCH=$TARGETARCH
+COPY . .
+RUN CGO_ENABLED=0 go build -o /app .
+FROM scratch
+COPY --from=build /app /app
+""",
+    _m("ARG GOARCH=$TARGETARCH", "ARG GOARCH=amd64", "fixed-target", "warning"),
+    _m("ARG TARGETARCH\n", "", "undeclared-target-arg", "warning", at="ARG GOARCH"),
+)
+_style(
+    "go-tool-for-the-image",
+    """
+FROM --platform=$BUILDPLATFORM golang:1.22 AS tools
+ARG TARGETOS TARGETARCH
+RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go install example.org/x/y@latest && find /go/bin -name y -exec mv {} /y ';'
+FROM alpine:3.20
+COPY --from=tools /y /usr/bin/y
+""",
+    _m(
+        "CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go install example.org/x/y@latest && find /go/bin -name y -exec mv {} /y ';'\nFROM alpine:3.20\nCOPY --from=tools /y",
+        "go install example.org/x/y@latest\nFROM alpine:3.20\nCOPY --from=tools /go/bin/y",
+        "unused-target-arg",
+        at="ARG TARGETOS",
+    ),
+)
+
 # Rust, C and others that cross-compile.
 
 _style(
@@ -1208,6 +1253,59 @@ COPY --from=fetch /usr/local/bin/ffmpeg /usr/local/bin/ffmpeg
     ),
 )
 _style(
+    "rustup-by-its-own-choice",
+    """
+FROM debian:bookworm-slim
+RUN curl -fsSL https://sh.rustup.rs | sh -s -- -y --profile minimal
+""",
+    _m("-s -- -y", "-s -- -y --default-host x86_64-unknown-linux-gnu", "fixed-target"),
+)
+_style(
+    "files-of-the-target-beside-a-builder",
+    """
+FROM debian:bookworm-slim
+ARG TARGETARCH
+ARG TARGETPLATFORM
+ADD https://example.org/x-$TARGETARCH /x
+COPY $TARGETPLATFORM/app /app
+""",
+    _m("ARG TARGETARCH\n", "ARG BUILDARCH\n", "undeclared-target-arg", at="ADD"),
+    _m(
+        "ARG TARGETPLATFORM\nADD https://example.org/x-$TARGETARCH /x\nCOPY $TARGETPLATFORM",
+        "ARG BUILDPLATFORM\nADD https://example.org/x-$TARGETARCH /x\nCOPY $BUILDPLATFORM",
+        "uname-in-cross-stage",
+        at="COPY",
+    ),
+)
+_style(
+    "cross-only-where-it-is-another-platform",
+    """
+FROM --platform=${BUILDPLATFORM} rust:1 AS build
+ARG TARGETPLATFORM
+ARG BUILDPLATFORM
+COPY . .
+RUN if [ "${TARGETPLATFORM}" = "linux/arm64" ] && [ "${BUILDPLATFORM}" != "linux/arm64" ]; then \\
+      rustup target add aarch64-unknown-linux-gnu && cargo build -r --target aarch64-unknown-linux-gnu && cp target/aarch64-unknown-linux-gnu/release/app /app; \\
+    else \\
+      cargo build -r && cp target/release/app /app; \\
+    fi
+FROM debian:bookworm-slim
+COPY --from=build /app /app
+""",
+)
+_style(
+    "choice-by-if-on-the-target",
+    """
+FROM --platform=$BUILDPLATFORM debian:bookworm AS fetch
+ARG TARGETARCH
+RUN if [ "$TARGETARCH" = amd64 ]; then u=x64; else u=arm64; fi; curl -fsSLo /out/t https://example.org/t-$u
+FROM debian:bookworm-slim
+COPY --from=fetch /out/t /t
+""",
+    _m('[ "$TARGETARCH" = amd64 ]', '[ "$(uname -m)" = x86_64 ]', "uname-in-cross-stage"),
+    _m('RUN if [ "$TARGETARCH" = amd64 ]', 'RUN m=$(uname -m); if [ "$m" = x86_64 ]', "uname-in-cross-stage"),
+)
+_style(
     "tool-of-the-builder-by-buildarch",
     """
 FROM --platform=$BUILDPLATFORM golang:1.22 AS build
@@ -1292,7 +1390,9 @@ ARG TARGETARCH
 ENV ARCH=$TARGETARCH
 RUN wget -O /usr/bin/t "https://example.org/t-$ARCH" && wget -O /usr/bin/u "https://example.org/u-${ARCH/amd64/x86_64}"
 """,
-    _m("ARG TARGETARCH\n", "", "undeclared-target-arg", "warning", at="ENV ARCH"),
+    _m("ARG TARGETARCH\n", "", "undeclared-target-arg", at="ENV ARCH"),
+    _m("ARG TARGETARCH\nENV", "ENV", "undeclared-target-arg", at="ENV ARCH"),
+    _m("ARG TARGETARCH\nENV ARCH=", "ARG ARCH=", "undeclared-target-arg", "warning", at="ARG ARCH"),
     _m("ENV ARCH=$TARGETARCH", "ENV ARCH=amd64", "fixed-arch-url"),
 )
 _style(
