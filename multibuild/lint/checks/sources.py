@@ -23,6 +23,7 @@ from multibuild.lint.view import StageView, Step, View
 from multibuild.platforms import Platform
 
 _URL = re.compile(r"\b(?:https?|ftp|s3|gs)://[^/\s\"'|]*")
+_FOR_ALL = re.compile(r"\bnoarch\b")
 _NOT_FETCHING = PRINTING | {"git", "add-apt-repository", "apt-key", "tee"}
 _TEXT_SUFFIXES = (
     ".md",
@@ -67,6 +68,8 @@ def urls(view: View) -> Iterator[Found]:
             begin = match.end() if match is not None else 0
             names = foreign_names(word.text[begin:], view.platform)
             if not names or template(word.text) in covered or "build" in word.marks:
+                continue
+            if _FOR_ALL.search(word.text):
                 continue
             reaches = event is None or reaches_image(view, stage, step)
             level: Level = "error" if reaches else "warning"

@@ -97,6 +97,7 @@ _ENVIRONMENT: dict[str, Level] = {
 _COMPANIONS = {"amd64": "386", "arm64": "arm"}
 _APT_SOURCE = re.compile(r"\bdeb(?:-src)?\s+\[[^\]]{0,200}\barch=([a-z0-9]+)[\s\]]")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]*:([a-z0-9]+)(?:=\S*)?\Z")
+_SCOPED = re.compile(r"@[a-z0-9._-]+/((?:[a-z0-9]+-)*linux-[a-z0-9-]+)(?:@\S*)?")
 _CROSS_TOOL = re.compile(
     r"(\w+)-(?:[a-z]+-)?(?:linux-)(?:gnu|musl)\w*-(?:gcc|g\+\+|cc|c\+\+|clang|strip|ld|as|ar|objcopy)\Z"
 )
@@ -120,7 +121,7 @@ def fixed(view: View) -> Iterator[Found]:
                 for key, word in event.assignments:
                     if key != name or "build" in word.marks or _is_for_another_system(event, view):
                         continue
-                    if not own_builds or _command_template(event) not in own_builds:
+                    if name != "GOARCH" or _command_template(event) not in own_builds:
                         setting = _Setting(key, word, _own_level(stage, event, level))
                         yield from _variable(view, stage, step, setting)
         yield from _from_environment(view, stage)
@@ -216,7 +217,9 @@ def _command(view: View, stage: StageView, step: Step, event: Event) -> Iterator
             for word, shift in _values(event, options):
                 yield from _option(view, word, shift, level, event)  # type: ignore[arg-type]
     if name in {"apt-get", "apt", "aptitude"}:
-        yield from _packages(view, event)
+        yield from _packages(view, event, [_PACKAGE.fullmatch(word.text) for word in event.words])
+    if name in {"npm", "yarn", "pnpm", "bun"}:
+        yield from _packages(view, event, [_SCOPED.fullmatch(word.text) for word in event.words])
     if name in {"echo", "printf"}:
         yield from _apt_source(view, stage, step, event)
 
@@ -267,10 +270,9 @@ def _option(view: View, word: Expanded, shift: int, level: Level, event: Event) 
         )
 
 
-def _packages(view: View, event: Event) -> Iterator[Found]:
-    """Find packages of another architecture: `libc6:amd64`."""
-    for word in event.words[1:]:
-        match = _PACKAGE.fullmatch(word.text)
+def _packages(view: View, event: Event, matches: list[re.Match[str] | None]) -> Iterator[Found]:
+    """Find packages of another architecture: `libc6:amd64`, `@esbuild/linux-x64`."""
+    for word, match in zip(event.words, matches, strict=True):
         names = foreign_names(match[1], view.platform) if match is not None else []
         if match is not None and names and not _are_companions(names, view):
             yield found_foreign(

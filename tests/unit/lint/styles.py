@@ -474,6 +474,15 @@ RUN S6="${BUILD_ARCH}"; if [ "${BUILD_ARCH}" = "amd64" ]; then S6="x86_64"; elif
     ),
 )
 
+_style(
+    "packages-for-every-architecture",
+    """
+FROM rockylinux:9
+RUN dnf install -y https://mirror.example.org/9/os/x86_64/Packages/headers-2.2-1.noarch.rpm
+""",
+    _m("headers-2.2-1.noarch.rpm", "tool-2.2-1.x86_64.rpm", "fixed-arch-url"),
+)
+
 # Go.
 
 _style(
@@ -920,6 +929,28 @@ COPY --from=build /app/dist /app/dist
 CMD ["node", "/app/dist/main.js"]
 """,
     _m("npm ci --omit=dev", "npm ci --omit=dev --cpu=x64", "fixed-target"),
+)
+_style(
+    "node-optional-packages-of-the-platform",
+    """
+FROM node:22-slim
+ARG TARGETARCH
+RUN npm install --no-save "@esbuild/linux-$(node -p process.arch)" @types/node@22
+""",
+    _m('"@esbuild/linux-$(node -p process.arch)"', "@esbuild/linux-x64@0.23.0", "fixed-target", "warning"),
+)
+_style(
+    "go-cgo-with-zig",
+    r"""
+FROM --platform=$BUILDPLATFORM golang:1.22 AS build
+ARG TARGETARCH
+COPY . .
+RUN case "$TARGETARCH" in amd64) t=x86_64-linux-musl ;; arm64) t=aarch64-linux-musl ;; esac; \
+    CGO_ENABLED=1 CC="zig cc -target $t" GOARCH=$TARGETARCH go build -o /app .
+FROM scratch
+COPY --from=build /app /app
+""",
+    _m("zig cc -target $t", "zig cc -target x86_64-linux-musl", "fixed-target", "warning"),
 )
 _style(
     "node-cross-install-by-cpu",
