@@ -110,11 +110,12 @@ def fixed(view: View) -> Iterator[Found]:
         _fits_tool(event.name, view.platform) for stage in view.stages for _, event in stage.events()
     )
     for stage in view.stages:
-        own_builds = {_command_template(event) for _, event, value in go_builds(stage) if _fits(value, view)}
+        own_builds = _own_builds(stage, view)
         for step, event in stage.events():
             if "arch" in event.guards:
                 continue
-            yield from _command(view, stage, step, event)
+            if not (_adds_architecture(event) and _command_template(event) in own_builds):
+                yield from _command(view, stage, step, event)
             if not has_own_tool:
                 yield from _tool(view, event)
             for name, level in _ENVIRONMENT.items():
@@ -132,8 +133,23 @@ def _command_template(event: Event) -> str:
     return template(" ".join(word.text for word in event.words))
 
 
-def _fits(value: Value | None, view: View) -> bool:
-    return value is not None and value.text == view.platform.architecture
+def _own_builds(stage: StageView, view: View) -> set[str]:
+    """Return the commands that are for the platform, too: a stage may build for all, and choose later."""
+    own = set()
+    for _, event in stage.events():
+        is_set = any(name == "GOARCH" for name, _ in event.assignments)
+        value = event.value("GOARCH") if is_set or event.name == "go" else None
+        if value is not None and value.text == view.platform.architecture:
+            own.add(_command_template(event))
+        if _adds_architecture(event) and any(
+            name.fits(view.platform) for name in arch_names(event.words[2].text)
+        ):
+            own.add(_command_template(event))
+    return own
+
+
+def _adds_architecture(event: Event) -> bool:
+    return event.name == "dpkg" and len(event.words) > 2 and event.words[1].text == "--add-architecture"
 
 
 def _is_for_another_system(event: Event, view: View) -> bool:

@@ -548,6 +548,21 @@ COPY --from=build /out/app-${TARGETARCH} /usr/bin/app
     _m("/out/app-${TARGETARCH}", "/out/app-amd64", "fixed-arch-copy"),
 )
 _style(
+    "go-builds-of-a-script-for-each",
+    """
+FROM golang:1.22-bookworm AS build
+RUN dpkg --add-architecture amd64 && dpkg --add-architecture arm64 && apt-get update
+COPY . .
+RUN ARCH=amd64 GOARCH=amd64 ./build-and-test.sh
+RUN ARCH=arm64 GOARCH=arm64 ./build-and-test.sh
+FROM scratch
+ARG TARGETARCH
+COPY --from=build /go/bin/app-${TARGETARCH} /app
+""",
+    _m("RUN ARCH=arm64 GOARCH=arm64 ./build-and-test.sh\n", "", "fixed-target", at="GOARCH=amd64"),
+    _m(" && dpkg --add-architecture arm64", "", "fixed-target", "warning", at="RUN dpkg"),
+)
+_style(
     "go-releases-in-a-loop",
     r"""
 FROM --platform=$BUILDPLATFORM golang:1.22 AS build
