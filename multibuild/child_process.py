@@ -74,7 +74,7 @@ def run_child(
         try:
             _send(process.stdin, stdin)
             stdout, stderr = _read(process, deadline, max_bytes, is_stopped)
-            code = process.wait(max(deadline - time.monotonic(), POLL_S))
+            code = _wait(process, deadline, is_stopped)
             return ChildResult(returncode=code, stdout=stdout, stderr=stderr)
         except subprocess.TimeoutExpired:
             raise ChildLimit(f"does not answer within {human_seconds(timeout_s)}") from None
@@ -116,6 +116,18 @@ def _read(
             if sum(map(len, texts.values())) > max_bytes:
                 raise ChildLimit(f"prints more than {human_bytes(max_bytes)}")
     return bytes(texts[process.stdout]), bytes(texts[process.stderr])
+
+
+def _wait(process: subprocess.Popen[bytes], deadline: float, is_stopped: Callable[[], bool]) -> int:
+    """Return the exit code of a program that has closed its pipes, perhaps long before its end."""
+    while True:
+        try:
+            return process.wait(POLL_S)
+        except subprocess.TimeoutExpired:
+            if is_stopped():
+                raise ChildStopped from None
+            if time.monotonic() > deadline:
+                raise
 
 
 def _end(process: subprocess.Popen[bytes], *, group: bool) -> None:

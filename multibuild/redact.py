@@ -13,6 +13,9 @@ from urllib.parse import unquote, urlsplit
 
 REDACTED = "***"
 
+MIN_SECRET_CHARACTERS = 4
+"""Of a secret in a variable: a shorter one is a part of every text."""
+
 MAX_NAME_CHARACTERS = 80
 """Of a parameter or a header: no name of a secret is longer, and longer ones are not looked at."""
 
@@ -146,6 +149,24 @@ def is_secret_name(name: str) -> bool:
     """Whether a parameter, variable or key of this name holds a secret, most likely."""
     name = name[:MAX_NAME_CHARACTERS].lower()
     return bool(_SECRET_WORD.search(name)) or not _SECRET_PARTS.isdisjoint(re.split(r"[-_.\[\]]", name))
+
+
+def environment_secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the lines of variables that are named like a secret, or hold a private key; the longest first."""
+    secrets = {
+        line.strip()
+        for name, value in environ.items()
+        if is_secret_name(name) or "PRIVATE KEY" in value
+        for line in value.splitlines()
+    }
+    return tuple(sorted((one for one in secrets if len(one) >= MIN_SECRET_CHARACTERS), key=len, reverse=True))
+
+
+def without_secrets(text: str, secrets: Sequence[str]) -> str:
+    """Return text without secrets whose values are known, as `environment_secrets` returns them."""
+    for secret in secrets:
+        text = text.replace(secret, REDACTED)
+    return text
 
 
 def _argument(before: str, word: str) -> str:

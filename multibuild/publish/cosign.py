@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 
 from multibuild.child_process import ChildLimit, ChildResult, never, run_child
@@ -20,7 +20,7 @@ from multibuild.failures.evidence import Evidence
 from multibuild.frozen import frozen
 from multibuild.oci.access.tls import authority_files, client_certificates, with_docker_certificates
 from multibuild.oci.registry_settings import RegistrySettings
-from multibuild.redact import REDACTED, is_secret_name, redacted, redacted_command
+from multibuild.redact import environment_secrets, redacted, redacted_command, without_secrets
 from multibuild.terminal import one_line
 
 logger = logging.getLogger(__name__)
@@ -31,8 +31,11 @@ MAX_COSIGN_BYTES = 16 * 1024 * 1024
 MAX_SHOWN = 300
 """Characters of what it says at its end."""
 
-MIN_SECRET = 4
-"""Characters of a value from which it is taken out of messages: a shorter one is a part of every text."""
+MAX_END_BYTES = 64 * 1024
+"""The end of what it prints, in which that is looked for: millions of lines take hundreds of megabytes."""
+
+MAX_KEY_BYTES = 16 * 1024
+"""Of a public key: one of RSA has 800 bytes."""
 
 INSTALL_HINT = "install cosign (https://docs.sigstore.dev)"
 
@@ -105,17 +108,22 @@ class Cosign:
 
     def public_key(self, key: str) -> str:
         """Return the public half of a key, PEM: proof that the key can be used. Raises what `run` raises."""
-        return self.run(("public-key", "--key", key))
+        text = self.run(("public-key", "--key", key))
+        if "-----BEGIN " not in text or "\0" in text or len(text) > MAX_KEY_BYTES:
+            raise CosignFailed("cosign prints no public key")
+        return text
 
     def is_signed(self, references: Sequence[str], public_key: str, flags: Sequence[str]) -> bool:
         """Whether all references have a signature that is valid for the public key (PEM); False if that is not known.
 
-        Raises EnvironmentFault, ChildStopped.
+        Raises CosignFailed when it does not end, EnvironmentFault, ChildStopped.
         """
         try:
             argv = ("verify", "--key", f"env://{_PUBLIC_KEY}", *flags, *references)
             self.run(argv, more={_PUBLIC_KEY: public_key})
-        except CosignFailed:
+        except CosignFailed as error:
+            if not error.has_ended:
+                raise
             return False
         return True
 
@@ -141,23 +149,16 @@ def registry_flags(settings: RegistrySettings) -> tuple[str, ...]:
 
 def last_words(result: ChildResult, environ: Mapping[str, str]) -> str:
     """Return what cosign says at its end, without the secrets of its environment, else how it ended."""
-    text = result.stderr[-MAX_COSIGN_BYTES:].decode(errors="replace")
-    lines = [line for line in text.splitlines() if line.strip()]
+    end = result.stderr[-MAX_END_BYTES:]
+    if len(end) < len(result.stderr) and b"\n" in end:
+        end = end.partition(b"\n")[2]  # the first line is cut, and what is cut may be a half of a secret
+    lines = [line for line in end.decode(errors="replace").splitlines() if line.strip()]
     if not lines:
         code = result.returncode
         return f"nothing, and ends with {f'signal {-code}' if code < 0 else f'exit code {code}'}"
     final = next((line for line in reversed(lines) if _PREFIX.match(line)), lines[-1])
-    words = one_line(_PREFIX.sub("", final))
-    for secret in sorted(_secrets(environ), key=len, reverse=True):
-        words = words.replace(secret, REDACTED)
-    return redacted(words)[-MAX_SHOWN:]
-
-
-def _secrets(environ: Mapping[str, str]) -> Iterator[str]:
-    """Yield the lines of variables that are named like a secret, or hold a key."""
-    for name, value in environ.items():
-        if is_secret_name(name) or "PRIVATE KEY" in value:
-            yield from (line for line in map(one_line, value.splitlines()) if len(line) >= MIN_SECRET)
+    words = without_secrets(_PREFIX.sub("", final), environment_secrets(environ))
+    return redacted(one_line(words))[-MAX_SHOWN:]
 
 
 def _is_transient(words: str) -> bool:

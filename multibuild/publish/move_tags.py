@@ -107,24 +107,17 @@ def publish_together(
     """Publish every index to all of its destinations, across repositories and registries, or move no tag.
 
     Events: `tag.planned` with each tag's digest before any moves, `tag.ended` with its outcome (a second one when it
-    was rolled back). Raises PublishFailed after rolling back every moved tag that still had its index's digest; its
-    message lists the outcome of each tag. A Ctrl-C between tags raises Interrupted, after the same.
+    was rolled back). Raises PublishFailed after rolling back every moved tag that still had its index's digest, also
+    those that an unfinished run moved; its message lists the outcome of each tag. A Ctrl-C between tags raises
+    Interrupted, after the same.
     """
-    for publication in publications:
-        for destination in publication.destinations:
-            copy_children(
-                publication.index,
-                destination.repository,
-                publication.sources,
-                publication.stores,
-                companions=companions,
-                observe=publication.observe,
-            )
-    tags = _push_indexes(publications, companions)
-    if any(publication.sign for publication in publications):
-        _sign(publications)
-        # Another process may have moved a tag meanwhile.
-        tags = _read_tags(publications)
+    try:
+        tags = _push_and_sign(publications, companions)
+    except PublishFailed as error:
+        restored = _roll_back_unfinished(publications)
+        if not restored:
+            raise
+        raise _with_outcome(error, restored) from error
     for tag in tags:
         tag.publication.emit(
             TagPlanned(ref=str(tag.reference), before=tag.digest, after=tag.publication.index.digest)
@@ -138,6 +131,26 @@ def publish_together(
         )
         for publication in publications
     )
+
+
+def _push_and_sign(publications: Sequence[Publication], companions: CompanionPolicy) -> tuple[_Tag, ...]:
+    """Push children and indexes, and sign them; return what the tags hold after that."""
+    for publication in publications:
+        for destination in publication.destinations:
+            copy_children(
+                publication.index,
+                destination.repository,
+                publication.sources,
+                publication.stores,
+                companions=companions,
+                observe=publication.observe,
+            )
+    tags = _push_indexes(publications, companions)
+    if not any(publication.sign for publication in publications):
+        return tags
+    _sign(publications)
+    # Another process may have moved a tag meanwhile.
+    return _read_tags(publications)
 
 
 def _push_indexes(publications: Sequence[Publication], companions: CompanionPolicy) -> tuple[_Tag, ...]:
@@ -271,10 +284,9 @@ class _Move:
                 moved.append(tag.report(_move(tag)))
             except (PublishFailed, KeyboardInterrupt) as error:
                 outcome = self._roll_back_all(moved)
-                statuses = ", ".join(f"{tag.reference} {tag.status}" for tag in outcome)
                 if isinstance(error, KeyboardInterrupt):
-                    raise Interrupted(f"interrupted; tags: {statuses}") from error
-                raise PublishFailed(f"{error.message}; tags: {statuses}", hint=error.hint) from error
+                    raise Interrupted(f"interrupted; tags: {_statuses(outcome)}") from error
+                raise _with_outcome(error, outcome) from error
         return tuple(moved)
 
     def _roll_back_all(self, moved: Sequence[MovedTag]) -> tuple[MovedTag, ...]:
@@ -288,6 +300,14 @@ class _Move:
         return (*outcome, *(tag.report(_roll_back_unmoved(tag)) for tag in unmoved))
 
 
+def _with_outcome(error: PublishFailed, tags: Sequence[MovedTag]) -> PublishFailed:
+    return PublishFailed(f"{error.message}; tags: {_statuses(tags)}", hint=error.hint)
+
+
+def _statuses(tags: Sequence[MovedTag]) -> str:
+    return ", ".join(f"{tag.reference} {tag.status}" for tag in tags)
+
+
 def _move(tag: _Tag) -> MovedTag:
     moved = tag.outcome(tag.index.digest, "moved")
     if moved.before == tag.index.digest and tag.unfinished is None:
@@ -295,6 +315,14 @@ def _move(tag: _Tag) -> MovedTag:
     put_index(tag.store, tag.reference, tag.index)
     _read_back(tag.store, tag.reference, tag.index)
     return moved
+
+
+def _roll_back_unfinished(publications: Sequence[Publication]) -> tuple[MovedTag, ...]:
+    """Roll back the tags that an unfinished run moved, of those that can be read."""
+    with ThreadPoolExecutor(max_workers=MAX_PARALLEL_HEADS) as pool:
+        reads = _start_reads([one for one in publications if one.previous_digests], pool)
+    tags = [read.result() for read in reads if read.exception() is None]
+    return tuple(tag.report(_roll_back_unmoved(tag)) for tag in tags if tag.unfinished is not None)
 
 
 def _roll_back_unmoved(tag: _Tag) -> MovedTag:

@@ -82,7 +82,8 @@ class Signer:
         except ChildStopped:
             raise Interrupted("interrupted before any tag was moved") from None
         except CosignFailed as error:
-            failed = f"{len(new)} of {len(digests)} digests could not be signed, {NO_TAG_MOVED}"
+            count = len(new) or len(digests)
+            failed = f"{count} of {len(digests)} digests could not be signed, {NO_TAG_MOVED}"
             raise PublishFailed(
                 f"{repository}: {failed}: {error.message}",
                 hint=_hint(self.sign, error),
@@ -95,9 +96,15 @@ class Signer:
         """Sign what has no valid signature, and add it to `new`: a failed attempt may have signed some of it."""
         unsigned = self._unsigned(repository, digests, stores)
         new.update(dict.fromkeys(unsigned))
-        if unsigned:
-            flags = (*self._log_flags(), *self._registry_flags(repository))
-            self.cosign.run(sign_arguments(self.sign, self.project, flags, _names(repository, unsigned)))
+        if not unsigned:
+            return
+        flags = (*self._log_flags(), *self._registry_flags(repository))
+        self.cosign.run(sign_arguments(self.sign, self.project, flags, _names(repository, unsigned)))
+        if missing := set(unsigned).difference(self._perhaps_signed(repository, unsigned, stores)):
+            # A registry may show it late; cosign may be a script that does nothing.
+            raise CosignFailed(
+                f"cosign ends well, and {min(missing)} has no signature in the registry", is_transient=True
+            )
 
     def _backoff(self, repository: Reference) -> Backoff[CosignFailed]:
         return Backoff(
@@ -115,9 +122,7 @@ class Signer:
         key = self.sign.key_argument(self.project)
         if key is None:
             return list(digests)
-        with ThreadPoolExecutor(max_workers=MAX_PARALLEL_HEADS) as pool:
-            may_be = list(pool.map(lambda digest: self._may_be_signed(repository, digest, stores), digests))
-        candidates = [digest for digest, is_one in zip(digests, may_be, strict=True) if is_one]
+        candidates = self._perhaps_signed(repository, digests, stores)
         if not candidates:
             return list(digests)
         public_key = self.cosign.public_key(key)
@@ -132,8 +137,14 @@ class Signer:
         signed = set(candidates) if is_signed(candidates) else {one for one in candidates if is_signed([one])}
         return [digest for digest in digests if digest not in signed]
 
+    def _perhaps_signed(self, repository: Reference, digests: Sequence[str], stores: Stores) -> list[str]:
+        """Return the digests of which there is anything that cosign could find: asking it takes a process."""
+        with ThreadPoolExecutor(max_workers=MAX_PARALLEL_HEADS) as pool:
+            may_be = list(pool.map(lambda digest: self._may_be_signed(repository, digest, stores), digests))
+        return [digest for digest, is_one in zip(digests, may_be, strict=True) if is_one]
+
     def _may_be_signed(self, repository: Reference, digest: str, stores: Stores) -> bool:
-        """Whether there is anything that cosign could find: asking it takes a process."""
+        """Whether there is anything that cosign could find, or that is not known."""
         store, errors = stores.of(repository.host), list[RegistryError]()
         try:
             if REPOSITORY_VARIABLE in self.cosign.environ or any(

@@ -6,12 +6,14 @@ import time
 import pytest
 
 from multibuild.redact import (
+    environment_secrets,
     is_secret_name,
     redacted,
     redacted_arguments,
     redacted_command,
     redacted_url,
     redacted_values,
+    without_secrets,
 )
 
 SECRET = "S3cr3t-Xyz"
@@ -177,3 +179,17 @@ def test_redaction_takes_linear_time(hostile):
 
     # Ten times the text may take a hundred times as long only if it is not linear; small times are noise.
     assert seconds(300_000) < 40 * max(seconds(30_000), 0.02)
+
+
+def test_secrets_of_an_environment_are_known_by_their_names_or_are_keys():
+    environ = {
+        "A_TOKEN": "t0ken",
+        "B_PASSWORD": " longer than t0ken \n",
+        "SHORT_KEY": "abc",
+        "HOME": "/home/me",
+        "PEM": "-----BEGIN PRIVATE KEY-----\nMIIabc\n",
+    }
+    secrets = environment_secrets(environ)
+    assert secrets == ("-----BEGIN PRIVATE KEY-----", "longer than t0ken", "MIIabc", "t0ken")
+    text = "longer than t0ken, t0ken, abc, /home/me, MIIabc"
+    assert without_secrets(text, secrets) == "***, ***, abc, /home/me, ***"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TextIO
 
-from multibuild.redact import redacted
+from multibuild.redact import redacted, without_secrets
 from multibuild.terminal import human_bytes, printable, shorten
 
 MAX_LOG_BYTES = 1 << 20
@@ -21,10 +22,11 @@ MAX_LINE_LENGTH = 400
 
 
 class BoundedOutput:
-    """Writes the beginning of an output to a log as it comes, and keeps its end."""
+    """Writes the beginning of an output to a log as it comes, and keeps its end; both without the `secrets`."""
 
-    def __init__(self, log: TextIO) -> None:
+    def __init__(self, log: TextIO, secrets: Sequence[str] = ()) -> None:
         self._log = log
+        self._secrets = secrets
         self._total = 0
         self._pending = b""
         self._tail = b""
@@ -36,7 +38,7 @@ class BoundedOutput:
         self._tail = (self._tail + data)[-MAX_TAIL_BYTES:]
         if room:
             lines, newline, self._pending = (self._pending + data[:room]).rpartition(b"\n")
-            self._log.write(_text(lines + newline))
+            self._log.write(self._text(lines + newline))
             if len(self._pending) > MAX_TAIL_BYTES:
                 self._write_line(self._pending)
                 self._pending = b""
@@ -58,13 +60,12 @@ class BoundedOutput:
         if len(lines) > 1 and len(self._tail) == MAX_TAIL_BYTES:
             lines = lines[1:]  # the first is cut, and what is cut may be a half of a secret
         # A progress bar writes one line again and again: its last state counts.
-        texts = (_text(line.rstrip(b"\r").rpartition(b"\r")[2]).rstrip() for line in lines)
+        texts = (self._text(line.rstrip(b"\r").rpartition(b"\r")[2]).rstrip() for line in lines)
         return tuple(shorten(text, MAX_LINE_LENGTH) for text in texts if text.strip())[-MAX_LINES:]
 
     def _write_line(self, text: bytes) -> None:
-        print(_text(text), file=self._log)
+        print(self._text(text), file=self._log)
 
-
-def _text(lines: bytes) -> str:
-    """Return whole lines, printable and without secrets: all at once, as there may be half a million of them."""
-    return printable(redacted(lines.decode("utf-8", "replace")))
+    def _text(self, lines: bytes) -> str:
+        """Return whole lines, printable and without secrets: all at once, as there may be half a million of them."""
+        return printable(redacted(without_secrets(lines.decode("utf-8", "replace"), self._secrets)))

@@ -19,6 +19,7 @@ from multibuild.journal.runs import RunDirectory, open_log
 from multibuild.plan.children import PlatformChild
 from multibuild.prove.gates.outcome import GateOutcome, Status
 from multibuild.prove.gates.output import BoundedOutput
+from multibuild.redact import environment_secrets
 from multibuild.terminal import human_seconds
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class ProgramGate:
         path = self.run.logs / f"{child.planned.slug}.gate-{self.gate.name}.log"
         log = str(path.relative_to(self.run.path))
         with open_log(path) as file:
-            output = BoundedOutput(file)
+            output = BoundedOutput(file, environment_secrets(os.environ))
             try:
                 result = await run_process(
                     command,

@@ -296,6 +296,16 @@ def test_a_gigabyte_is_not_kept(gates):
     assert len(outcome.detail) < 5000
 
 
+def test_secrets_of_the_environment_are_in_no_output(gates, monkeypatch):
+    monkeypatch.setenv("COSIGN_PASSWORD", "hunter2")
+    monkeypatch.setenv("A_KEY", "-----BEGIN PRIVATE KEY-----\nMIIabc\n-----END PRIVATE KEY-----")
+    monkeypatch.setenv("PLAIN", "to be seen")
+    with pytest.raises(VerificationFailed):
+        gates.pass_(gate('echo "$A_KEY"; echo "$COSIGN_PASSWORD, $PLAIN"; exit 1'))
+    assert gates.log() == "***\n***\n***\n***, to be seen\n"
+    assert gates.outcome().detail == "***\n***\n***\n***, to be seen"
+
+
 def test_output_is_harmless(gates):
     script = r"printf 'a\rb\r\033]0;x\007ok\033[31m\n::error::no\n\377\302\n'; exit 1"
     with pytest.raises(VerificationFailed):

@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+import tracemalloc
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from fakes.cosign import FakeCosign, is_signed
 from fakes.images import OCI, OCI_INDEX, put_attested, put_image
 from fakes.registry_server import FakeRegistry
 
+from multibuild.child_process import ChildResult
 from multibuild.config.publishing.sign import Sign
 from multibuild.errors import EnvironmentFault, Interrupted, PublishFailed
 from multibuild.journal.events import ImageSigned, TagEnded
@@ -19,7 +21,7 @@ from multibuild.oci.manifest import Manifest
 from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.registry_session import RegistrySession
 from multibuild.publish.compose_index import compose
-from multibuild.publish.cosign import Cosign
+from multibuild.publish.cosign import MAX_END_BYTES, Cosign, CosignFailed, last_words
 from multibuild.publish.merge_sources import read_source
 from multibuild.publish.move_tags import Publication, publish_together
 from multibuild.publish.sign import MAX_REFERENCES, Signer, check_signing, digests_to_sign
@@ -250,9 +252,92 @@ def test_many_digests_are_signed_by_several_processes(scene):
     index = Manifest.of(json.dumps(document).encode(), OCI_INDEX)
     app = replace(scene.image("app", keyless=True, key=None, tlog=True), index=index)
     scene.cosign.answer(sign=["lie"] * 4)
+    scene.environ["COSIGN_REPOSITORY"] = "r.example/signatures"  # where nothing is looked for
     app.sign(app)
     counts = [sum("@" in word for word in call) for call in scene.cosign.calls_of("sign")]
     assert counts == [MAX_REFERENCES, 1] * 2
+
+
+@both_versions
+def test_a_cosign_that_ends_well_without_a_signature_is_not_believed(scene):
+    app = scene.image("app")
+    scene.cosign.answer(sign=["lie"] * 3)
+    with pytest.raises(PublishFailed, match=r"cosign ends well, and sha256:\w+ has no signature") as caught:
+        publish_together([app])
+    assert "3 of 3 digests could not be signed, no tag was moved" in caught.value.message
+    assert scene.tags() == []
+
+
+@both_versions
+def test_a_signature_that_one_attempt_did_not_make_is_made_by_the_next(scene):
+    app = scene.image("app")
+    scene.cosign.answer(sign=["lie"])
+    publish_together([app])
+    assert scene.unsigned(app) == []
+    assert scene.waits == [2.0]
+
+
+def test_a_cosign_that_hangs_while_it_verifies_is_asked_once(scene):
+    publish_together([scene.image("app")])
+    again = scene.image("app", timeout="500ms")
+    scene.cosign.answer(verify=["hang"] * 9)
+    with pytest.raises(PublishFailed, match=r"3 of 3 digests .* cosign does not answer within 0\.5s"):
+        publish_together([again])
+    assert len(scene.cosign.calls_of("verify")) == 1
+
+
+def test_what_a_killed_run_moved_is_put_back_if_nothing_can_be_signed(scene):
+    app = scene.image("app")
+    tags = [place.repository.with_tag("1") for place in app.destinations]
+    old = [put_image(registry, "app", "linux/s390x", tag="1") for registry in scene.registries]
+    scene.registries[0].put("app", app.index.content, app.index.media_type, tag="1")
+    app = replace(app, previous_digests={(str(tags[0]), app.index.digest): old[0]})
+    scene.cosign.answer(sign=["the key is revoked"])
+    with pytest.raises(PublishFailed, match=rf"the key is revoked; tags: {tags[0]} put-back\Z"):
+        publish_together([app])
+    assert [registry.repository("app").tags["1"] for registry in scene.registries] == old
+    ended = [event for event in scene.events if isinstance(event, TagEnded)]
+    assert [(event.ref, event.after, event.status) for event in ended] == [(str(tags[0]), old[0], "put-back")]
+
+
+@pytest.mark.parametrize("text", ["", "garbage", "-----BEGIN PUBLIC KEY-----\0", "-----BEGIN " + "x" * 20000])
+def test_a_public_key_that_is_none_is_refused(text):
+    def start(*_, **__):
+        return ChildResult(returncode=0, stdout=text.encode(), stderr=b"")
+
+    with pytest.raises(CosignFailed, match="cosign prints no public key"):
+        Cosign(timeout_s=20, environ={}, start=start).public_key("cosign.key")
+
+
+def last_words_of(stderr, environ):
+    return last_words(ChildResult(returncode=1, stdout=b"", stderr=stderr), environ)
+
+
+def test_what_cosign_says_at_its_end_is_one_harmless_line_without_secrets():
+    environ = {
+        "COSIGN_PASSWORD": "hunter2",
+        "A_TOKEN": "xyz",
+        "MY_KEY": "first line\nsecond line",
+        "HOME": "/home/me",
+    }
+    said = b"begin\nError: \xff\x00hunter2\x1b]0;x\x07 xyz\tsecond line of /home/me\x1b[31m, https://u:p@h/\nend\n"
+    assert last_words_of(said, environ) == "\ufffd*** xyz *** of /home/me, https://***@h/"
+
+
+@pytest.mark.parametrize("end", [b"", b"\n" * 3, b"\nthe end"])
+def test_half_a_secret_is_not_shown(end):
+    cut = b"hunter2".ljust(MAX_END_BYTES - len(end) + 3, b"\n" if end else b".") + end
+    assert "ter2" not in last_words_of(cut, {"COSIGN_PASSWORD": "hunter2"})
+
+
+def test_millions_of_lines_of_cosign_cost_little():
+    stderr = b"a\n" * 4_000_000
+    tracemalloc.start()
+    try:
+        assert last_words_of(stderr, {}) == "a"
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_interruption_ends_cosign(scene):

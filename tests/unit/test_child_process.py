@@ -1,0 +1,75 @@
+"""Programs that answer a question: those that hang, print without end, close their pipes, or leave others behind."""
+
+import threading
+
+import pytest
+from unit.buildx.test_process import is_alive
+
+from multibuild.child_process import ChildLimit, ChildStopped, run_child
+
+
+def run(script, *arguments, timeout_s=20.0, max_bytes=10_000, **options):
+    return run_child(
+        ["sh", "-c", script, "sh", *arguments], timeout_s=timeout_s, max_bytes=max_bytes, **options
+    )
+
+
+def test_both_streams_and_the_exit_code_are_returned():
+    result = run("cat; echo error >&2; exit 3", stdin=b"input")
+    assert (result.stdout, result.stderr, result.returncode) == (b"input", b"error\n", 3)
+
+
+def test_a_program_that_a_signal_ends_has_its_negative_number():
+    assert run("kill -KILL $$").returncode == -9
+
+
+@pytest.mark.parametrize(
+    "script", ["sleep 600", "exec >&- 2>&-; sleep 600", "while :; do echo; sleep 0.01; done"]
+)
+def test_a_program_that_does_not_end_is_ended(script, tmp_path):
+    pid = tmp_path / "pid"
+    with pytest.raises(ChildLimit, match=r"does not answer within 0\.5s"):
+        run(f'echo $$ > "$1"; {script}', pid, timeout_s=0.5)
+    assert not is_alive(int(pid.read_text()))
+
+
+def test_a_program_that_prints_without_end_is_ended_with_what_it_started(tmp_path):
+    pid = tmp_path / "pid"
+    with pytest.raises(ChildLimit, match=r"prints more than 10"):
+        run(
+            'sh -c \'echo $$ > "$1"; exec sleep 600\' sh "$1" & while ! test -s "$1"; do :; done; yes >&2',
+            pid,
+        )
+    assert not is_alive(int(pid.read_text()))
+
+
+def test_what_a_program_leaves_behind_is_not_waited_for():
+    result = run("sleep 600 & echo $!")
+    assert result.returncode == 0
+    run(f"kill {result.stdout.decode()}")
+
+
+@pytest.mark.parametrize("script", ["exec sleep 600", "exec >&- 2>&-; exec sleep 600"])
+def test_a_program_whose_answer_is_not_wanted_any_more_is_ended(script, tmp_path):
+    pid = tmp_path / "pid"
+    stopped, raised = threading.Event(), []
+
+    def ask():
+        try:
+            run(
+                f'echo $$ > "$1.new"; mv "$1.new" "$1"; {script}',
+                pid,
+                timeout_s=600,
+                is_stopped=stopped.is_set,
+            )
+        except ChildStopped as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    while not pid.exists():
+        thread.join(0.01)
+    stopped.set()
+    thread.join(60)
+    assert len(raised) == 1
+    assert not is_alive(int(pid.read_text()))
