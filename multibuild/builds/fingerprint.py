@@ -44,6 +44,10 @@ FindTriggers = Callable[[Iterable[BaseImage]], frozenset[BaseImage]]
 """Returns the base images that have ONBUILD triggers, or may have."""
 
 
+IsRecorded = Callable[["Fingerprint"], bool]
+"""Whether an earlier run has made this very fingerprint, and recorded it. Asked after `Resolve` has returned."""
+
+
 @frozen
 class Fingerprint:
     """What goes into one platform: each part's digest or text. `unknown` lists the parts without one."""
@@ -83,11 +87,15 @@ def fingerprint_platforms(
     sent: SentTrees | None = None,
     *,
     find_triggers: FindTriggers = frozenset,
+    is_recorded: IsRecorded = lambda _fingerprint: False,
 ) -> PlanFingerprints:
     """Fingerprint platforms: read contexts and Dockerfiles, and meanwhile `resolve` all base images at once.
 
     When `is_cancelled` becomes true it ends soon, with fingerprints that have no digest. Directories that are `sent`
     for other images too are read once. Without `find_triggers` all bases count as having some.
+
+    A fingerprint that an earlier run has recorded (`is_recorded`) needs no look at the bases: they are in it by their
+    digests, and that run has found no triggers in them.
     """
     units = {platform: read_unit(project, spec) for platform, spec in specs.items()}
     trees = _trees(project, specs, sent or SentTrees())
@@ -108,11 +116,11 @@ def fingerprint_platforms(
         for p, sent in sent_target.items()
     }
     smaller = {p: one for p, one in of_target.items() if one != whole[p] and not is_cancelled()}
-    bases = {p: bases_of(units[p], digests) for p in smaller}
+    recorded = {p: one for p, one in smaller.items() if is_recorded(one)}
+    bases = {p: bases_of(units[p], digests) for p in smaller.keys() - recorded.keys()}
     suspects = find_triggers(base for own in bases.values() for base in own or ())
-    holding = {
-        p: one for p, one in smaller.items() if (own := bases[p]) is not None and suspects.isdisjoint(own)
-    }
+    free = {p: smaller[p] for p, own in bases.items() if own is not None and suspects.isdisjoint(own)}
+    holding = recorded | free
     return PlanFingerprints(
         platforms={**whole, **holding},
         whole={p: whole[p] for p in holding if units[p].is_built_from_image},

@@ -128,7 +128,13 @@ def _compare_with_registry(
         return dict(zip(bases, answers, strict=False))
 
     find_triggers = BaseTriggers(registries).find
-    own = fingerprint_platforms(plan.project, plan.specs, resolve, find_triggers=find_triggers)
+    own = fingerprint_platforms(
+        plan.project,
+        plan.specs,
+        resolve,
+        find_triggers=find_triggers,
+        is_recorded=lambda fingerprint: fingerprint.parts in success.inputs.values(),
+    )
     inputs = with_dependencies(own, plan, images)
     fingerprints = {str(platform): fingerprint for platform, fingerprint in inputs.platforms.items()}
     changes = _changed_inputs(success, fingerprints)

@@ -108,7 +108,12 @@ class _Lookup:
             return bases
 
         own = fingerprint_platforms(
-            plan.project, plan.specs, resolve, sent=self._sent, find_triggers=self._triggers.find
+            plan.project,
+            plan.specs,
+            resolve,
+            sent=self._sent,
+            find_triggers=self._triggers.find,
+            is_recorded=lambda fingerprint: fingerprint.digest in _recorded_digests(_own_indexes(plan, tags)),
         )
         fingerprints = with_dependencies(own, plan, images)
         if not loaded.config.remember:
@@ -231,6 +236,14 @@ def _own_indexes(plan: Plan, tags: Tags) -> dict[str, Manifest]:
     return {
         index.digest: index for tag, index in tags.items() if index and str(tag.with_tag(None)) == plan.image
     }
+
+
+def _recorded_digests(indexes: Mapping[str, Manifest]) -> frozenset[str]:
+    """Return the digests of the fingerprints from which the children of indexes were built."""
+    texts = {
+        entry.annotations.get(INPUTS_ANNOTATION, "") for index in indexes.values() for entry in index.entries
+    }
+    return frozenset(inputs.inputs for inputs in map(EntryInputs.parse, texts) if inputs is not None)
 
 
 def _children(

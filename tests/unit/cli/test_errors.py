@@ -142,7 +142,7 @@ ADDED = {
     "no builder at all": ("builder: ''", wrong("builder", hint="auto")),
     "a context that is not there": ("context: source", wrong("/source", hint="relative to the config")),
     "a Dockerfile that is not there": ("dockerfile: Dokcerfile", wrong("/Dokcerfile", hint="Dockerfile")),
-    "a target that is not there": ("target: runtine", wrong("'runtine'", hint="build, runtime")),
+    "a target that is not there": ("target: runtine", wrong("'runtine'", hint="perhaps you meant 'runtime'")),
     "a secret file that is not there": (
         "secrets: ['id=npmrc,src=.npmrc']",
         wrong("/.npmrc", "npmrc", hint="env=NAME"),

@@ -51,6 +51,23 @@ def test_twelve_platforms_take_few_requests(project, registry):
     assert len(registry.log) <= 12, registry.log
 
 
+def test_what_a_run_found_of_its_bases_is_not_asked_for_again(project, registry):
+    """A target that does not use all files: whether its base has triggers matters, and was known to who built it."""
+    project.config["platforms"] = [f"linux/{name}" for name in TWELVE]
+    project.write("Dockerfile", f"FROM {registry.host}/base:1\nRUN true\n")
+    project.write("unused", "1")
+    project.publish()
+    registry.log.clear()
+    assert project.recall_one().holds
+    assert len(registry.log) <= 2, registry.log
+    project.write("unused", "2")
+    assert project.recall_one().holds
+    project.write("Dockerfile", f"FROM {registry.host}/base:1\nRUN false\n")
+    registry.log.clear()
+    assert not project.recall_one().holds
+    assert len(registry.log) > 2, "whether the base has triggers is to be known for what is recorded next"
+
+
 TWELVE = ["amd64", "arm64", "arm/v7", "arm/v6", "arm/v5", "386", "mips64le", "mipsle", "ppc64le", "s390x"]
 TWELVE += ["riscv64", "loong64"]
 
