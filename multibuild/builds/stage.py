@@ -23,7 +23,7 @@ from multibuild.builds.platform import build_platform, cancelled_result, reuse_c
 from multibuild.builds.result import Attempt, BuildResult, staged_children
 from multibuild.builds.resume import FinishedChild, Reusable
 from multibuild.buildx.attempt_retries import Budget
-from multibuild.buildx.slots import LONG_BUILD_S, CpuGate, Rank, Slots
+from multibuild.buildx.slots import CpuGate, Rank, Slots
 from multibuild.errors import NO_TAG_MOVED, BuildFailed
 from multibuild.failures.classify import Failure
 from multibuild.failures.shown import cause_line
@@ -82,7 +82,7 @@ class SharedBuilds:
         first, units = plans[0], [planned for plan in plans for planned in plan.platforms]
         machines = len({planned.node.builder for planned in units})
         jobs = jobs_for("auto" if first.jobs_auto else first.jobs, len(units), first.facts, machines=machines)
-        gate = cpu_gate(first, NO_HISTORY)
+        gate = cpu_gate(first)
         return cls(
             slots=Slots(jobs, gate),
             failover=failover,
@@ -150,8 +150,7 @@ async def build_children(
         environ=build_environ(all_local=plan.facts.all_local),
         project=plan.project,
         run=run,
-        # The gate of one image knows how long its builds took.
-        slots=shared.slots if plan.name else Slots(plan.jobs, cpu_gate(plan, history)),
+        slots=shared.slots,
         budget=Budget(
             attempts=retry.attempts, initial=retry.initial, max=retry.max, run_retries=retries_left
         ),
@@ -183,19 +182,9 @@ async def build_children(
     return tuple(results.get(planned.platform) or cancelled_result(planned) for planned in plan.platforms)
 
 
-def cpu_gate(plan: Plan, history: BuildHistory) -> CpuGate | None:
-    """Return a gate where `jobs` is automatic and this machine's processors build.
-
-    Builds that were long before count as long from their start.
-    """
-    if not plan.jobs_auto or not plan.facts.all_local:
-        return None
-    long = any(history.seconds.get(str(planned.platform), 0.0) >= LONG_BUILD_S for planned in plan.platforms)
-    return CpuGate(
-        min_jobs=plan.facts.cpus,
-        default_jobs=usual_jobs(plan.facts),
-        long_after=0.0 if long else LONG_BUILD_S,
-    )
+def cpu_gate(plan: Plan) -> CpuGate | None:
+    """Return a gate where `jobs` is automatic and this machine's processors build."""
+    return CpuGate(jobs=usual_jobs(plan.facts)) if plan.jobs_auto and plan.facts.all_local else None
 
 
 def start_order(platforms: list[PlannedPlatform], history: BuildHistory) -> list[PlannedPlatform]:

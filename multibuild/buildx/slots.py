@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from bisect import bisect_right
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -11,36 +10,23 @@ from dataclasses import field
 
 from multibuild.buildx.cpu_idle import WINDOW_S, Processors
 from multibuild.frozen import frozen
-from multibuild.qemu.activity import EmulatorLoad
-
-LONG_BUILD_S = 5.0
-"""Duration from which a build is a long one.
-
-Short builds mostly wait for clients and registries, so many at once are fastest: twelve builds of a second each on two
-processors took a seventh longer with two at a time than with six. Twelve that compute for seconds under emulation took
-a sixteenth less with two than with six: more builds than processors cost cache misses and context switches.
-"""
 
 Rank = tuple[float, ...]
 """Where a request stands in the queue: the least goes first."""
 
-MAX_WAITING_PROCESSORS = 0.1
-"""Of all emulators together: what a few sleeping shells use."""
-
 
 @frozen
 class CpuGate:
-    """Limit on builds while the processors have no idle time: `default_jobs`, or `min_jobs` if builds are long.
+    """Limit on builds while the processors have no idle time: more start only where there is some.
 
-    Builds are long as soon as one of them has run for `long_after` seconds. Where other work keeps the processors
-    busy, builds whose emulators use none are waiting for something else, and one more costs nothing.
+    Builds wait for clients, registries and downloads much of their time, and their lengths are unknown at first: of a
+    few real ones, one that waited for a processor ended alone, long after the others, with a processor idle. `jobs` is
+    therefore several for each processor, also for builds that compute: that costs twelve of them a sixteenth (cache
+    misses and context switches), and leaves no processor idle.
     """
 
-    min_jobs: int
-    default_jobs: int
-    long_after: float = LONG_BUILD_S
+    jobs: int
     processors: Processors = field(default_factory=Processors)
-    emulators: EmulatorLoad = field(default_factory=EmulatorLoad)
 
 
 class Slots:
@@ -50,10 +36,9 @@ class Slots:
         """Create `total` slots, of which a `cpu_gate` may keep some free."""
         self._total = total
         self._cpu_gate = cpu_gate
-        self._holders: dict[object, tuple[int, float]] = {}
+        self._holders: dict[object, int] = {}
         self._queue: list[tuple[Rank, object]] = []
         self._waiting_for_several = 0
-        self._looked_at = time.monotonic()
         self._changed = asyncio.Condition()
 
     @asynccontextmanager
@@ -77,7 +62,7 @@ class Slots:
             try:
                 while not (self._fits(count) if several else self._is_next(me)):
                     await self._wait_for_change()
-                self._holders[me] = count, time.monotonic()
+                self._holders[me] = count
             finally:
                 self._waiting_for_several -= several
                 self._queue = [other for other in self._queue if other[1] is not me]
@@ -94,7 +79,7 @@ class Slots:
 
     @property
     def _used(self) -> int:
-        return sum(count for count, _ in self._holders.values())
+        return sum(self._holders.values())
 
     def _is_next(self, me: object) -> bool:
         return (
@@ -105,23 +90,7 @@ class Slots:
         )
 
     def _passes(self, gate: CpuGate) -> bool:
-        """Whether there are few builds, or no long ones, or idle time for one more."""
-        if self._used < gate.min_jobs:
-            return True
-        now = time.monotonic()
-        long = any(now - since >= gate.long_after for _, since in self._holders.values())
-        return (self._used < gate.default_jobs and not long) or self._has_processor(gate, now)
-
-    def _has_processor(self, gate: CpuGate, now: float) -> bool:
-        """Whether there is idle time for one more build, or the builds leave their processors to others."""
-        if gate.processors.has_idle_time():
-            return True
-        if now - self._looked_at < WINDOW_S:
-            return False
-        self._looked_at = now
-        # Without an emulator for each, a build has not come to its first RUN, or needs none.
-        used = gate.emulators.processors()
-        return used < MAX_WAITING_PROCESSORS and gate.emulators.processes >= self._used
+        return self._used < gate.jobs or gate.processors.has_idle_time()
 
     async def _wait_for_change(self) -> None:
         """Wait until slots change, or, with a CPU gate, for the next window of idle time."""

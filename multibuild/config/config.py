@@ -109,7 +109,7 @@ class Config(Section):
         BeforeValidator(parse_jobs),
         WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}]}),
     ] = "auto"
-    """Builds at once. `auto`: what memory allows; of long ones only as many as keep every processor busy."""
+    """Builds at once. `auto`: what memory allows; three for each processor, and more while one is idle."""
     retry: Retry = Field(default_factory=Retry.model_construct)
     """What happens after a failure that may pass."""
     timeout: Seconds = 21600.0

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -33,61 +30,26 @@ class EmulatorActivity:
         return busy
 
     def _read(self) -> dict[str, int]:
-        """Return CPU time in clock ticks by pid."""
-        return _ticks_of(self._proc, lambda name: is_emulator(name, self._qemu))
-
-
-class EmulatorLoad:
-    """Processors that all emulators of this machine use together."""
-
-    def __init__(self, *, proc: Path = PROC, clock: Callable[[], float] = time.monotonic) -> None:
-        """Start the first period."""
-        self._proc = proc
-        self._clock = clock
-        self._start = clock()
-        self._ticks = self._read()
-
-    @property
-    def processes(self) -> int:
-        """Return how many emulators there were at the last call."""
-        return len(self._ticks)
-
-    def processors(self) -> float:
-        """Return how many processors were in use since the last call, on average; never too few.
-
-        What ended processes used is counted with the one that waited for them, all of it at their end.
-        """
-        before, since = self._ticks, self._start
-        self._ticks, self._start = self._read(), self._clock()
-        spent = sum(ticks - before.get(pid, 0) for pid, ticks in self._ticks.items())
-        seconds = max(self._start - since, 1e-3)
-        return spent / os.sysconf("SC_CLK_TCK") / seconds
-
-    def _read(self) -> dict[str, int]:
-        return _ticks_of(self._proc, is_emulator)
+        """Return CPU time in clock ticks by pid, with that of ended children."""
+        ticks = {}
+        try:
+            folders = list(self._proc.iterdir())
+        except OSError:  # a system without /proc
+            return {}
+        for folder in folders:
+            if folder.name.isdigit() and is_emulator(program_name(folder), self._qemu):
+                used = cpu_ticks(folder)
+                if used is not None:
+                    ticks[folder.name] = used
+        return ticks
 
 
 def is_emulator(program: str, qemu: str = "") -> bool:
     """Whether a program is QEMU's user emulation, of the architecture with the suffix `qemu` if one is named."""
     if program == BUILDKIT_EMULATOR:
         return True
-    name = program.removeprefix("buildkit-")
+    name = program.removeprefix("buildkit-").removesuffix("-static")  # as distributions name it
     return name == f"qemu-{qemu}" if qemu else name.startswith("qemu-") and "-system-" not in name
-
-
-def _ticks_of(proc: Path, is_wanted: Callable[[str], bool]) -> dict[str, int]:
-    """Return CPU time in clock ticks by pid, of processes that execute such a program and of their ended children."""
-    ticks = {}
-    try:
-        folders = list(proc.iterdir())
-    except OSError:  # a system without /proc
-        return {}
-    for folder in folders:
-        if folder.name.isdigit() and is_wanted(program_name(folder)):
-            used = cpu_ticks(folder)
-            if used is not None:
-                ticks[folder.name] = used
-    return ticks
 
 
 def cpu_ticks(folder: Path) -> int | None:

@@ -25,18 +25,15 @@ def max_concurrent(done, state):
 
 
 @pytest.mark.alone
-def test_long_computing_builds_are_limited_to_the_processors_and_waiting_ones_are_not(project, state):
+def test_computing_builds_are_limited_by_the_processors_and_waiting_ones_are_not(project, state):
     def most(run):
         path = project(platforms=SEVEN, run=f"{run}; : {state}")
         done = multibuild("all", "-f", path, "--state-dir", state, "--json")
         assert done.code == 0, done.stderr
         return max_concurrent(done, state)
 
-    # Their duration is unknown yet.
     assert most(WAITS) == 7
-    # Some more than there are processors get in while the first ask the registry for something.
-    assert most(COMPUTES) <= max(6, os.cpu_count() or 1)
-    assert most(f"{WAITS}; :") == 7
+    assert most(COMPUTES) <= max(6, 3 * (os.cpu_count() or 1))
 
 
 @pytest.mark.one_driver(driver="docker", reason="what is tested happens in the state directory")

@@ -5,7 +5,6 @@ import pytest
 
 from multibuild.buildx.cpu_idle import WINDOW_S, Processors
 from multibuild.buildx.slots import CpuGate, Slots
-from multibuild.qemu.activity import EmulatorLoad
 
 
 class Builds:
@@ -196,43 +195,16 @@ class FakeProcessors(Processors):
         return idle > 0
 
 
-class FakeEmulators(EmulatorLoad):
-    """A number of emulators that use a number of processors."""
-
-    processes = 9
-
-    def __init__(self, used=2.0):
-        self.used = used
-
-    def processors(self):
-        return self.used
+def gated(jobs, processors):
+    builds = Builds(4)
+    builds.slots = Slots(4, CpuGate(jobs=jobs, processors=processors))
+    return builds
 
 
-async def test_builds_that_wait_leave_room_on_a_machine_that_others_keep_busy():
-    builds, emulators = Builds(4), FakeEmulators()
-    gate = CpuGate(
-        min_jobs=1, default_jobs=1, long_after=0.0, processors=FakeProcessors(), emulators=emulators
-    )
-    builds.slots = Slots(4, gate)
-    await builds.start("a", "b", "c")
-    await asyncio.sleep(3 * WINDOW_S)
-    assert builds.running == ["a"]
-    emulators.used, emulators.processes = 0.0, 0
-    await asyncio.sleep(3 * WINDOW_S)
-    assert builds.running == ["a"], "it may not have come to its RUN yet"
-    emulators.processes = 9
-    await asyncio.sleep(3.5 * WINDOW_S)
-    assert builds.running == ["a", "b", "c"]
-    await builds.finish("a", "b", "c")
-
-
-async def test_long_builds_run_in_min_jobs_while_processors_are_busy():
-    builds, processors = Builds(4), FakeProcessors()
-    builds.slots = Slots(
-        4,
-        CpuGate(min_jobs=2, default_jobs=4, long_after=0.0, processors=processors, emulators=FakeEmulators()),
-    )
+async def test_on_busy_processors_as_many_builds_run_as_the_gate_says():
+    builds = gated(2, FakeProcessors())
     await builds.start("a", "b", "c", "d")
+    await asyncio.sleep(2 * WINDOW_S)
     assert builds.running == ["a", "b"]
     await builds.finish("a")
     assert builds.running == ["b", "c"]
@@ -240,12 +212,9 @@ async def test_long_builds_run_in_min_jobs_while_processors_are_busy():
     assert builds.order == ["a", "b", "c", "d"]
 
 
-async def test_with_idle_time_another_build_starts():
-    builds, processors = Builds(4), FakeProcessors()
-    builds.slots = Slots(
-        4,
-        CpuGate(min_jobs=2, default_jobs=4, long_after=0.0, processors=processors, emulators=FakeEmulators()),
-    )
+async def test_with_idle_time_another_build_starts_within_all_slots():
+    processors = FakeProcessors()
+    builds = gated(2, processors)
     await builds.start("a", "b", "c", "d", "e")
     processors.idle_builds = 1
     await asyncio.sleep(2 * WINDOW_S)
@@ -253,33 +222,13 @@ async def test_with_idle_time_another_build_starts():
     processors.idle_builds = 9
     await asyncio.sleep(2 * WINDOW_S)
     assert builds.running == ["a", "b", "c", "d"]
-    await builds.finish("a", "b", "c", "d", "e")
-
-
-async def test_short_builds_use_all_slots_until_one_becomes_long():
-    builds, processors = Builds(3), FakeProcessors()
-    builds.slots = Slots(
-        3,
-        CpuGate(min_jobs=1, default_jobs=3, long_after=0.2, processors=processors, emulators=FakeEmulators()),
-    )
-    await builds.start("a", "b", "c", "d")
-    assert builds.running == ["a", "b", "c"]
-    await asyncio.sleep(0.2)
     await builds.finish("a")
-    assert builds.running == ["b", "c"]
-    await builds.finish("b", "c")
-    assert builds.running == ["d"]
-    await builds.finish("d")
+    assert builds.running == ["b", "c", "d", "e"]
+    await builds.finish("b", "c", "d", "e")
 
 
 async def test_the_cpu_gate_does_not_apply_to_requests_for_several_slots():
-    builds = Builds(3)
-    builds.slots = Slots(
-        3,
-        CpuGate(
-            min_jobs=1, default_jobs=3, long_after=0.0, processors=FakeProcessors(), emulators=FakeEmulators()
-        ),
-    )
+    builds = gated(1, FakeProcessors())
     await builds.start("a", "b")
     assert builds.running == ["a"]
     async with asyncio.timeout(1), builds.slots.take(count=2):
@@ -290,20 +239,3 @@ async def test_the_cpu_gate_does_not_apply_to_requests_for_several_slots():
     await builds.finish("big")
     assert builds.running == ["b"]
     await builds.finish("b")
-
-
-async def test_more_than_default_jobs_run_only_with_idle_time():
-    builds, processors = Builds(4), FakeProcessors()
-    builds.slots = Slots(
-        4, CpuGate(min_jobs=1, default_jobs=2, processors=processors, emulators=FakeEmulators())
-    )
-    await builds.start("a", "b", "c", "d")
-    assert builds.running == ["a", "b"]
-    processors.idle_builds = 1
-    await asyncio.sleep(2 * WINDOW_S)
-    assert builds.running == ["a", "b", "c"]
-    await builds.finish("a")
-    assert builds.running == ["b", "c"]
-    await builds.finish("b")
-    assert builds.running == ["c", "d"]
-    await builds.finish("c", "d")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from multibuild.qemu.activity import EmulatorLoad, program_name
+from multibuild.qemu.activity import program_name
 from multibuild.qemu.step_activity import StepActivity
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -115,7 +115,6 @@ def test_without_an_emulator_nothing_is_seen(machine, qemu):
 
 def test_without_a_proc_nothing_is_seen(tmp_path):
     assert StepActivity("aarch64", proc=tmp_path / "none").processors(STEP) is None
-    assert EmulatorLoad(proc=tmp_path / "none").processors() == 0.0
 
 
 def test_the_program_of_another_account_is_known_by_its_first_argument():
