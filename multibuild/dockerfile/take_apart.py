@@ -47,6 +47,11 @@ _HEREDOC = re.compile(
 _HEREDOC_WORD = re.compile(r"\d*<<")
 _BEFORE_HEREDOCS = re.compile(r"[^'\"\\`$()]*")
 _NOT_OF_THE_CONTEXT = frozenset({"cache", "tmpfs", "secret", "ssh"})
+TARGET_ARGS = ("TARGETPLATFORM", "TARGETOS", "TARGETARCH", "TARGETVARIANT")
+"""Automatic arguments that people name files by: `COPY bin/$TARGETARCH/app /`."""
+
+_TARGET_ARG = re.compile(rf"\$(?:({'|'.join(TARGET_ARGS)})(?!\w)|\{{({'|'.join(TARGET_ARGS)})\}})", re.ASCII)
+_SETS_TARGET_ARG = re.compile(rf"(?:^|\s)(?:{'|'.join(TARGET_ARGS)})(?:=|\s|$)")
 _FRONTENDS_OWN = "BUILDKIT_"
 """Begins the names of arguments that the frontend reads itself, such as BUILDKIT_SBOM_SCAN_CONTEXT."""
 
@@ -97,6 +102,8 @@ class _Reader:
         self._text = source.text
         self._args = args
         self._values = {**automatic, **{name: value for name, value in args.items() if name in PLATFORM_ARGS}}
+        self._automatic = automatic
+        self._shadowed = set(args)
         self._doubtful: set[str] = {name for name in PLATFORM_ARGS if name not in self._values}
         self._stages: list[tuple[DockerfileStage, list[SourceInstruction]]] = []
         self._numbers: dict[str, int] = {}
@@ -107,6 +114,12 @@ class _Reader:
         is_known = one.word in _OTHER_WORDS or one.word in _FLAGS
         if not (is_known and word.isascii() and word.upper() == one.word):
             raise NotCertain(f"the instruction {one.word}")
+        if one.word == "ENV" and _SETS_TARGET_ARG.search(one.rest.text):
+            raise NotCertain(
+                "ENV has another value for an automatic argument, here and in what is built from this"
+            )
+        if one.word == "ARG":
+            self._shadowed |= {name for name, value in declared(one.rest.text) if value is not None}
         if one.word == "FROM":
             self._begin_stage(one)
         elif self._stages:
@@ -178,13 +191,20 @@ class _Reader:
         sources: list[int | str] = []
         paths: list[ContextPath | None] = []
         addresses = False
+        values: dict[str, str] = {}
         for one in instructions:
+            if one.word == "ARG":
+                names = {name for name, _ in declared(one.rest.text)} - self._shadowed
+                values |= {name: self._automatic[name] for name in names.intersection(TARGET_ARGS)}
             _require_plain(one, self._lines[one.last_line - 1])
             flags, rest = _split(one)
             for name in _names_after_from(one, flags):
                 sources.append(self._source(name, index, is_numbered=one.word == "COPY"))
             if one.word in {"COPY", "ADD"} and not flags.get("from", [""])[-1]:
-                words = _copied_words(one, rest)
+                words = [
+                    _with_values(word, values, self._automatic["TARGETPLATFORM"])
+                    for word in _copied_words(one, rest)
+                ]
                 local = [word for word in words if one.word == "COPY" or not _may_be_address(word)]
                 addresses = addresses or len(local) < len(words)
                 paths += [path_of(word, is_tree="parents" in flags) for word in local]
@@ -278,6 +298,24 @@ def _copied_words(one: SourceInstruction, rest: str) -> tuple[str, ...]:
     if words is None:
         raise NotCertain(f"the sources of {one.word}")
     return tuple(word for word in words if not (one.heredocs and _HEREDOC_WORD.match(word)))
+
+
+def _with_values(word: str, values: Mapping[str, str], platform: str) -> str:
+    """Return a word with the `values` of automatic arguments; one that builders may see otherwise stays, or is any."""
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if name not in values or (name == "TARGETPLATFORM" and not _is_variant_certain(platform)):
+            return match[0]
+        return values[name] if name != "TARGETVARIANT" or _is_variant_certain(platform) else "*"
+
+    return _TARGET_ARG.sub(value, word)
+
+
+def _is_variant_certain(platform: str) -> bool:
+    """Whether a platform is in the form that every BuildKit makes of it: arm has a variant, others have none."""
+    architecture, _, variant = platform.partition("/")[2].partition("/")
+    return variant in {"v5", "v6", "v7"} if architecture == "arm" else not variant
 
 
 def _may_be_address(word: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
+from multibuild.dockerfile.take_apart import TARGET_ARGS
 from multibuild.errors import MultibuildError
 from multibuild.frozen import frozen
 from multibuild.oci.image import read_config
@@ -91,7 +92,10 @@ def _matching(entries: list[Descriptor], platform: Platform) -> list[Descriptor]
 
 
 def _may_have_triggers(registries: RegistrySession, image: Reference) -> bool:
-    """Whether an image's config has triggers, or cannot be read. Go reads names of fields in any letters."""
+    """Whether an image's config has triggers, or cannot be read. Go reads names of fields in any letters.
+
+    An environment with another value for an automatic argument is as good as a trigger: it may name other files.
+    """
     registry = registries.of(image.host).impatient
     try:
         config = registry.manifest(image).config
@@ -101,6 +105,10 @@ def _may_have_triggers(registries: RegistrySession, image: Reference) -> bool:
     except MultibuildError:
         return True
     execution = [as_mapping(value) for name, value in document.items() if name.lower() == "config"]
+    fields = [(name.lower(), value) for one in execution for name, value in one.items()]
     return any(
-        bool(value) for fields in execution for name, value in fields.items() if name.lower() == "onbuild"
+        bool(value)
+        if name == "onbuild"
+        else name == "env" and any(word in str(value) for word in TARGET_ARGS)
+        for name, value in fields
     )

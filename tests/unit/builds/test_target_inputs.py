@@ -320,6 +320,75 @@ def test_every_file_of_the_context_counts_where_a_path_may_be_any(project, chang
         before = after
 
 
+PER_PLATFORM = """\
+FROM r.example.org/base:1
+ARG TARGETOS TARGETARCH
+ARG TARGETVARIANT
+COPY bin/$TARGETOS/${TARGETARCH}${TARGETVARIANT}/app /app
+"""
+BINARIES = {"linux/arm64": "arm64", "linux/arm/v7": "armv7", "linux/s390x": "s390x"}
+
+
+@pytest.fixture
+def per_platform(project):
+    """Return a project with a file for each platform; its fingerprint is that of a platform."""
+    project.write("Dockerfile", PER_PLATFORM)
+    for name in (*BINARIES.values(), "armv6"):
+        project.write(f"bin/linux/{name}/app", name)
+    project.of = lambda name: (
+        project.all_fingerprints(platform=Platform.parse(name), target=None)
+        .platforms[Platform.parse(name)]
+        .digest
+    )
+    return project
+
+
+@pytest.mark.parametrize("platform", ["linux/arm64", "linux/arm/v7", "linux/s390x"])
+def test_files_of_other_platforms_do_not_count(per_platform, platform):
+    before = per_platform.of(platform)
+    for name in {*BINARIES.values(), "armv6"} - {BINARIES[platform]}:
+        per_platform.write(f"bin/linux/{name}/app", "other")
+        assert per_platform.of(platform) == before
+    per_platform.write(f"bin/linux/{BINARIES[platform]}/app", "other")
+    assert per_platform.of(platform) not in {None, before}
+
+
+def test_a_variant_that_builders_may_see_otherwise_is_any(per_platform):
+    per_platform.write("bin/linux/amd64/app", "1")
+    before = per_platform.of("linux/amd64/v2")
+    per_platform.write("bin/linux/s390x/app", "other")
+    assert per_platform.of("linux/amd64/v2") == before
+    per_platform.write("bin/linux/amd64/app", "other")
+    assert per_platform.of("linux/amd64/v2") not in {None, before}
+
+
+OTHER_VALUES = {
+    "not declared": edit("ARG TARGETOS TARGETARCH\n", ""),
+    "declared behind": edit(
+        "ARG TARGETOS TARGETARCH\nARG TARGETVARIANT\n" + PER_PLATFORM.splitlines()[-1],
+        f"{PER_PLATFORM.splitlines()[-1]}\nARG TARGETOS TARGETARCH TARGETVARIANT",
+    ),
+    "declared in another stage": edit("ARG TARGETVARIANT\n", "ARG TARGETVARIANT\nFROM scratch\n"),
+    "a default": edit("TARGETARCH\n", "TARGETARCH=arm64\n"),
+    "a global default": edit("FROM r.", "ARG TARGETARCH=arm64\nFROM r."),
+    "a build argument": lambda project: project.spec.update(args={"TARGETARCH": "arm64"}),
+    "ENV": edit("COPY", "ENV TARGETARCH=arm64\nCOPY"),
+    "ENV of the old form": edit("COPY", "ENV TARGETARCH arm64\nCOPY"),
+    "ENV of another stage": edit("FROM r.", "FROM scratch AS x\nENV A=1 TARGETARCH=arm64\nFROM r."),
+    "a longer name": edit("${TARGETARCH}${TARGETVARIANT}", "$TARGETARCHES"),
+    "a default in place": edit("${TARGETARCH}", "${TARGETARCH:-arm64}"),
+    "an escape": edit("${TARGETARCH}", "\\${TARGETARCH}"),
+}
+
+
+@pytest.mark.parametrize("change", OTHER_VALUES.values(), ids=OTHER_VALUES)
+def test_a_value_that_is_not_certain_makes_every_file_count(per_platform, change):
+    change(per_platform)
+    before = per_platform.of("linux/s390x")
+    per_platform.write("bin/linux/arm64/app", "other")
+    assert per_platform.of("linux/s390x") not in {None, before}
+
+
 def test_the_config_counts_where_a_target_takes_it(project):
     app, worker = project.fingerprint(), project.fingerprint(target="worker")
     project.write("multibuild.yaml", "version: 1 # more\n")

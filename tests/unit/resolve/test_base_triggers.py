@@ -46,6 +46,8 @@ def index(registry, *images):
         (TRIGGERS, True),
         ({"config": {"onbuild": ["RUN true"]}}, True),
         ({"Config": {"OnBuild": ["RUN true"]}}, True),
+        ({"config": {"Env": ["PATH=/bin", "TARGET=1"]}}, False),
+        ({"config": {"Env": ["TARGETARCH=arm64"]}}, True),
     ],
 )
 def test_triggers_are_in_the_config(registry, config, expected):
