@@ -1,5 +1,6 @@
 """Settings of every test."""
 
+import gc
 import os
 import signal
 
@@ -8,3 +9,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Tests start thousands of processes: without bytecode, each compiles the package anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def pytest_collection_finish():
+    """Keep the tests, some ten thousand objects that live to the end, out of every later collection of garbage."""
+    gc.collect()
+    gc.freeze()

@@ -44,7 +44,7 @@ def _run(case: bytes) -> None:
     for line in differences(hand_over.parts, HERE):
         assert len(line) < MAX_LINE
         assert line.isprintable()
-    again = read_record(published_record(record, "sha256:" + "d" * 64))
+    again = read_record(published_record(record, ["sha256:" + "d" * 64]))
     assert again is not None
     assert again.published.startswith("sha256:d")
 

@@ -116,10 +116,11 @@ def test_what_cannot_be_read_is_left_out_and_said(fault, source, target, merged)
     assert "left out: " in err
 
 
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+# With all retries, which take a while: not each status that is retried.
+@pytest.mark.parametrize("fault", sorted(FAULTS.keys() - {"cosign's tag: 429", "the API: 500"}))
 def test_required_signatures_fail_and_nothing_is_published(fault, source, target, merged):
     put_signed(source)
-    source.bends = [fault]
+    source.bends = [FAULTS[fault]]
     code, err, _ = merged("--require-signatures")
     assert code == 7
     assert "--require-signatures" in err.splitlines()[-1]
