@@ -162,17 +162,17 @@ def test_a_tag_that_cannot_be_moved_rolls_the_others_back(project, state, proxy,
 
 @pytest.mark.one_driver(driver="docker-container", reason="what is tested happens in the state directory")
 def test_a_finished_platform_is_not_built_again(project, state, registry, repository):
-    """A compile error on one of twelve: the next --resume builds that one alone."""
+    """A compile error on one of four: the next --resume builds that one alone."""
     run = 'if [ "$(uname -m)" = riscv64 ]; then echo "main.c:1: error: x"; exit 1; fi; echo ok > /x'
-    config = project(platforms=TWELVE, run=run)
+    config = project(platforms=(*TWELVE[:3], "linux/riscv64"), run=run)
     first = multibuild("all", "-f", config, "--state-dir", state, "--json")
     assert first.code == 4
-    assert [len(row["attempts"]) for row in first.json["platforms"]] == [1] * 12
+    assert [len(row["attempts"]) for row in first.json["platforms"]] == [1] * 4
     again = multibuild("all", "--resume", "-f", config, "--state-dir", state, "--json")
     assert again.code == 4
     built = [row["platform"] for row in again.json["platforms"] if row["attempts"]]
     assert built == ["linux/riscv64"]
-    assert sum(row["status"] == "reused" for row in again.json["platforms"]) == 11
+    assert sum(row["status"] == "reused" for row in again.json["platforms"]) == 3
     assert not registry.exists(repository, "latest")
 
 

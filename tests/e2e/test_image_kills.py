@@ -16,7 +16,7 @@ from e2e.registries import RealRegistry, another_registry
 
 pytestmark = pytest.mark.one_driver(driver="docker", reason="what is killed only publishes")
 
-KILLS = int(os.environ.get("MULTIBUILD_KILLS", "2"))
+KILLS = int(os.environ.get("MULTIBUILD_KILLS", "1"))
 IMAGES = tuple(f"i{number}" for number in range(6))
 TAGS = ("v1", "latest")
 DOCKERFILE = f"FROM {REGISTRY}/base:latest\nARG OF\nRUN echo $OF > /of\n"

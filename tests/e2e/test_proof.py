@@ -480,6 +480,7 @@ def test_a_local_base_of_another_architecture(project, state, registry, bench):
 # -- tests
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="what is tested happens after the builds")
 def test_test_runs_again_each_time(project, state, tmp_path):
     config = project(test={"run": ["/bin/busybox", "cat", "/machine"]})
     assert multibuild("build", "-f", config, "--state-dir", state).code == 0
@@ -582,6 +583,7 @@ def test_test_without_a_run_is_explained(project, state):
     assert "hint:" in done.stderr
 
 
+@pytest.mark.one_driver(driver="docker", reason="emulators are the same for both")
 def test_the_emulated_cpu_is_the_one_that_was_named(project, state):
     """An ARM of level 6 has no integer division: QEMU shows its CPU model in /proc/cpuinfo."""
     script = ["/bin/busybox", "grep", "-q", "ARMv6", "/proc/cpuinfo"]

@@ -35,6 +35,7 @@ ANSWERS: dict[str, Answer] = {
 }  # fmt: skip
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="BuildKit pushes, whatever started it")
 @pytest.mark.parametrize("name", ANSWERS)
 def test_an_answer_to_a_push_is_not_asked_for_again(project, state, repository, name):
     """One attempt (two where nobody knows the answer), with the registry's own words in the error."""

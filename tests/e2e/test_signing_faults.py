@@ -23,7 +23,7 @@ from e2e.registries import RealRegistry, another_registry
 
 pytestmark = pytest.mark.one_driver(driver="docker", reason="what fails here only publishes")
 
-KILLS = int(os.environ.get("MULTIBUILD_KILLS", "2"))
+KILLS = int(os.environ.get("MULTIBUILD_KILLS", "1"))
 PLATFORMS = ("linux/amd64", "linux/arm64")
 TAGS = ("v1", "latest")
 PASSWORD = "the password of the key"

@@ -40,6 +40,7 @@ def test_an_unreadable_child_is_not_a_failed_test(project, state, proxy, registr
     assert list(registry.images(repository, "latest")) == ["linux/amd64", "linux/arm64"]
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="what is tested happens after the builds")
 def test_a_registry_that_comes_back_costs_another_attempt(project, state, proxy, repository):
     config = project(
         image=f"{proxy.host}/{repository}",
@@ -58,6 +59,7 @@ def test_a_registry_that_comes_back_costs_another_attempt(project, state, proxy,
     assert "registry-unavailable, trying again" in done.stderr
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="what is tested happens after the builds")
 def test_a_test_that_never_began_is_not_a_timeout(project, state, proxy, repository):
     config = project(
         image=f"{proxy.host}/{repository}",
