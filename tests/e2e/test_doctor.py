@@ -13,12 +13,7 @@ BINFMT = Path("/proc/sys/fs/binfmt_misc")
 PLATFORMS_OF = {
     "qemu-aarch64": ["linux/arm64"],
     "qemu-arm": ["linux/arm/v7", "linux/arm/v6", "linux/arm/v5"],
-    "qemu-loongarch64": ["linux/loong64"],
     "qemu-mips64el": ["linux/mips64le"],
-    "qemu-mipsel": ["linux/mipsle"],
-    "qemu-ppc64le": ["linux/ppc64le"],
-    "qemu-riscv64": ["linux/riscv64"],
-    "qemu-s390x": ["linux/s390x"],
 }
 
 
