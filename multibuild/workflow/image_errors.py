@@ -1,4 +1,4 @@
-"""The errors that end images of a run, and as the one error of that run."""
+"""The errors that end images of a run, each by itself and as the one error of the run."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ followed, and what they run is marked as guarded.
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,7 +28,16 @@ from multibuild.lint.shell.nodes import (
     Word,
     nodes_of,
 )
-from multibuild.lint.shell.syntax import DECLARING, parse_script, parse_word
+from multibuild.lint.shell.state import (
+    ARCH,
+    MAX_VARIABLES,
+    State,
+    assigned,
+    behind,
+    merge_branches,
+    set_variables,
+)
+from multibuild.lint.shell.syntax import parse_script, parse_word
 from multibuild.lint.shell.trace import Event, Guard, Machine, Miss, Trace, Use
 from multibuild.lint.shell.values import (
     EMPTY,
@@ -50,7 +58,6 @@ MAX_STEPS = 20_000
 MAX_WORD = 8000
 """Characters and pieces of a word; the rest of a longer one is unknown."""
 
-MAX_VARIABLES = 300
 MAX_USES = 100
 """Of automatic arguments without a value, in one script."""
 
@@ -63,7 +70,6 @@ _FAILS_LATER = frozenset(
 )
 """Commands that are asked for their status."""
 
-_ARCH: Marks = frozenset({"arch"})
 _TESTS = frozenset({"[", "[[", "test"})
 _SILENT = frozenset({*_TESTS, ":", "true", "false", "set", "local", "exit", "return", "cd", "export"})
 """Commands that print nothing."""
@@ -73,49 +79,6 @@ _WRAPPERS = frozenset({"env", "/usr/bin/env", "exec", "command", "time", "sudo",
 MAX_WRAPPERS = 3
 _SETTING = re.compile(r"([A-Za-z_]\w*)=")
 _ELEMENT = re.compile(r"\[([^\]]*)\]=")
-
-
-@dataclass(slots=True)
-class _State:
-    values: Mapping[str, Value]
-    guards: frozenset[Guard] = frozenset()
-    branch: bool = False
-    exited: bool = False
-    tests_empty: bool = False
-    guard_marks: Marks = NONE
-    captured: bool = False
-    test_marks: Marks = NONE
-    settable: bool = False
-
-    def copy(self, *, guard: Guard | None = None, marks: Marks = NONE) -> _State:
-        guards = self.guards | ({guard} if guard else set())
-        return _State(
-            self.values,
-            guards,
-            self.branch,
-            self.exited,
-            self.tests_empty,
-            self.guard_marks | marks,
-            self.captured,
-            self.test_marks,
-            self.settable,
-        )
-
-    def set(self, name: str, value: Value) -> None:
-        """Set a variable; what holds the values from before keeps them."""
-        if name in self.values or len(self.values) < MAX_VARIABLES:
-            self.values = {**self.values, name: value}
-
-    @contextlib.contextmanager
-    def chosen_by_argument(self, chosen: bool) -> Iterator[None]:
-        """Let a caller be able to set whatever is said inside: a build argument chose that it is."""
-        before, self.settable = self.settable, self.settable or chosen
-        yield
-        self.settable = before
-
-    def unset(self, name: str) -> None:
-        """Remove a variable."""
-        self.values = {key: value for key, value in self.values.items() if key != name}
 
 
 @dataclass(slots=True)
@@ -129,7 +92,7 @@ class _Chain:
 def follow(source: Text, values: Mapping[str, Value], machine: Machine, script: Script) -> Trace:
     """Follow a script with the variables of its environment."""
     evaluator = _Evaluator(source, machine, Trace(), 0)
-    evaluator.run(script, _State(values))
+    evaluator.run(script, State(values))
     return evaluator.trace
 
 
@@ -142,7 +105,7 @@ class _Evaluator:
 
     # Commands.
 
-    def run(self, script: Script, state: _State) -> bool | None:
+    def run(self, script: Script, state: State) -> bool | None:
         """Run commands in order; return the status of the last, None where it is not known."""
         status: bool | None = True
         chain = _Chain()
@@ -168,7 +131,7 @@ class _Evaluator:
     def _is_piped(script: Script, position: int) -> bool:
         return position + 1 < len(script.items) and script.items[position + 1].connector == "|"
 
-    def _maybe(self, item: Item, state: _State, status: bool | None, chain: _Chain) -> bool | None:
+    def _maybe(self, item: Item, state: State, status: bool | None, chain: _Chain) -> bool | None:
         """Run what follows `&&` or `||`; if the status before it is unknown, it may run or not."""
         if status is not None:
             asks = "argument" in state.test_marks and any(map(self._asks, chain.nodes))
@@ -183,14 +146,14 @@ class _Evaluator:
             # `test … || exit`: all that follows depends on the test.
             state.guards |= {guard}
             return None
-        _merge(state, [inner])
+        merge_branches(state, [inner])
         return None
 
-    def _item(self, item: Item, state: _State) -> bool | None:
+    def _item(self, item: Item, state: State) -> bool | None:
         status = self._node(item.node, state)
         return status if not item.negated or status is None else not status
 
-    def _node(self, node: Node, state: _State) -> bool | None:
+    def _node(self, node: Node, state: State) -> bool | None:
         self.trace.steps += 1
         match node:
             case Simple():
@@ -213,7 +176,7 @@ class _Evaluator:
     def _asks(self, node: Node) -> bool:
         return asks_for_arch(self._text(node))
 
-    def _simple(self, node: Simple, state: _State) -> bool | None:
+    def _simple(self, node: Simple, state: State) -> bool | None:
         # `[ -n "$TARGETARCH" ]` asks whether it is there, which is no careless use of it.
         state.tests_empty = any(word.literal in {"-n", "-z"} for word in node.words)
         words = [self.expand(word, state) for word in node.words]
@@ -237,20 +200,20 @@ class _Evaluator:
             self._set_array(name, part, state)
         if not words:
             for name, word in assignments:
-                state.set(name, _assigned(word, state))
+                state.set(name, assigned(word, state))
             return True
         return self._command(node, event, state)
 
-    def _set_array(self, name: str, array: Part, state: _State) -> None:
+    def _set_array(self, name: str, array: Part, state: State) -> None:
         """Set `name[key]` for each element, and `name[]` for the array as a whole."""
         for index, element in enumerate(array.elements[:MAX_VARIABLES]):
             word = self.expand(element, state)
             key = _ELEMENT.match(word.text)
-            value = _behind(word, key.end()) if key is not None else word
-            state.set(f"{name}[{key[1] if key is not None else index}]", _assigned(value, state))
+            value = behind(word, key.end()) if key is not None else word
+            state.set(f"{name}[{key[1] if key is not None else index}]", assigned(value, state))
         state.set(f"{name}[]", UNKNOWN_VALUE)
 
-    def _command(self, node: Simple, event: Event, state: _State) -> bool | None:
+    def _command(self, node: Simple, event: Event, state: State) -> bool | None:
         name = event.name
         if name in {"exit", "return"}:
             state.exited = True
@@ -260,13 +223,13 @@ class _Evaluator:
             self._note_miss(event)
             state.test_marks = state.test_marks.union(*(word.marks for word in event.words))
         else:
-            _set_variables(event, state)
+            set_variables(event, state)
         if name in _FAILS_LATER:
             return None
         known = outcome(event.words)
         return True if known is None and name not in _TESTS else known
 
-    def _inner_script(self, node: Simple, event: Event, state: _State) -> None:
+    def _inner_script(self, node: Simple, event: Event, state: State) -> None:
         """Follow the script of `sh -c '…'`."""
         at = next(
             (i for i, word in enumerate(event.words) if word.text.startswith("-") and "c" in word.text), 0
@@ -292,8 +255,8 @@ class _Evaluator:
             elif result:
                 self.trace.matched.add(words[0].text)
 
-    def _if(self, node: If, state: _State) -> bool | None:
-        unknown: list[_State] = []
+    def _if(self, node: If, state: State) -> bool | None:
+        unknown: list[State] = []
         asked = by_argument = False
         for condition, body in node.branches:
             state.branch, before = state.branch, state.branch
@@ -317,10 +280,10 @@ class _Evaluator:
         else:
             with state.chosen_by_argument(by_argument):
                 self._otherwise(node, state, unknown, asked=asked)
-        _merge(state, unknown)
+        merge_branches(state, unknown)
         return True if not unknown else None
 
-    def _otherwise(self, node: If, state: _State, unknown: list[_State], *, asked: bool) -> None:
+    def _otherwise(self, node: If, state: State, unknown: list[State], *, asked: bool) -> None:
         if node.otherwise is None:
             return
         if unknown:
@@ -335,7 +298,7 @@ class _Evaluator:
         self.run(node.otherwise, state)
         state.branch = before
 
-    def _guard_marks(self, condition: Script, state: _State) -> Marks:
+    def _guard_marks(self, condition: Script, state: State) -> Marks:
         """Return what a condition asks for; the target's platform, too, makes it no careless use of the builder's."""
         names_target = any("TARGET" in self._text(item.node) for item in condition.items)
         return NONE if names_target else state.test_marks
@@ -343,11 +306,11 @@ class _Evaluator:
     def _script_asks(self, script: Script) -> bool:
         return any(self._asks(item.node) for item in script.items)
 
-    def _case(self, node: Case, state: _State) -> bool | None:
+    def _case(self, node: Case, state: State) -> bool | None:
         subject = self.expand(node.subject, state)
         heads = [self.expand(pattern, state) for arm in node.arms for pattern in arm.patterns]
         asks = "arch" in subject.marks or asks_for_arch(" ".join(word.text for word in heads))
-        unknown: list[_State] = []
+        unknown: list[State] = []
         for arm in node.arms:
             patterns = [self.expand(pattern, state) for pattern in arm.patterns]
             found = [matches(subject.text, pattern.text) for pattern in patterns]
@@ -361,21 +324,21 @@ class _Evaluator:
                 return self._arm(arm.body, state, unknown, branch=asks and is_rest, miss=(subject, heads))
         if not unknown and asks:
             self.trace.misses.append(Miss(subject, heads, "case"))
-        _merge(state, unknown)
+        merge_branches(state, unknown)
         return True
 
     def _arm(
         self,
         body: Script,
-        state: _State,
-        unknown: list[_State],
+        state: State,
+        unknown: list[State],
         *,
         branch: bool,
         miss: tuple[Expanded, list[Expanded]],
     ) -> bool | None:
         if unknown:
             self.run(body, state.copy(guard="arch"))
-            _merge(state, unknown)
+            merge_branches(state, unknown)
             return None
         if branch:
             self.trace.misses.append(Miss(miss[0], miss[1], "case", has_default=True))
@@ -386,7 +349,7 @@ class _Evaluator:
         state.branch = before
         return status
 
-    def _loop(self, node: Loop, state: _State) -> bool | None:
+    def _loop(self, node: Loop, state: State) -> bool | None:
         items = [self.expand(word, state) for word in node.items]
         asks = asks_for_arch(" ".join(word.text for word in items)) or (
             node.condition is not None and self._script_asks(node.condition)
@@ -395,15 +358,15 @@ class _Evaluator:
         if node.condition is not None:
             self.run(node.condition, inner)
         if node.name:
-            marks = NONE.union(*(word.marks for word in items), _ARCH if asks else NONE)
+            marks = NONE.union(*(word.marks for word in items), ARCH if asks else NONE)
             inner.set(node.name, Value(UNKNOWN, marks))
         self.run(node.body, inner)
-        _merge(state, [inner])
+        merge_branches(state, [inner])
         return True
 
     # Words.
 
-    def expand(self, word: Word, state: _State) -> Expanded:
+    def expand(self, word: Word, state: State) -> Expanded:
         """Return a word with its variables and substitutions filled in."""
         result = Expanded(self.source, word.start, max(word.end, word.start))
         for part in word.parts:
@@ -416,7 +379,7 @@ class _Evaluator:
             result.settable = ((0, len(result.text)),)
         return result
 
-    def _add(self, result: Expanded, part: Part, state: _State) -> None:
+    def _add(self, result: Expanded, part: Part, state: State) -> None:
         match part.kind:
             case "text":
                 result.add(part.text, part.start)
@@ -441,31 +404,31 @@ class _Evaluator:
                 result.add(UNKNOWN, None)
 
     @staticmethod
-    def _named(name: Value, state: _State) -> Value:
+    def _named(name: Value, state: State) -> Value:
         """Return the value of `${!name}`: that of the variable that it names."""
         own = state.values.get(name.text, UNSET)
         return replace(own, marks=own.marks | name.marks)
 
-    def _element(self, part: Part, state: _State) -> Value:
+    def _element(self, part: Part, state: State) -> Value:
         """Return the value of `${name[key]}`; a key that an array of this script does not have is a miss."""
         subscript, bracket, rest = part.argument.rpartition("]")
         if self.depth >= MAX_NESTED or not bracket or rest:
-            return Value(UNKNOWN, _ARCH)
+            return Value(UNKNOWN, ARCH)
         at = part.start + len("${") + len(part.text) + 1
         key = self.source.part(at, at + len(subscript))
         inner = _Evaluator(key, self.machine, self.trace, self.depth + 1)
         word = inner.expand(parse_word(key.text), state)
         own = state.values.get(f"{part.text}[{word.text}]")
         if own is None:
-            return Value(UNKNOWN, word.marks | _ARCH)
+            return Value(UNKNOWN, word.marks | ARCH)
         return replace(own, marks=own.marks | word.marks)
 
-    def _note_use(self, part: Part, state: _State) -> None:
+    def _note_use(self, part: Part, state: State) -> None:
         if part.operator in _WITH_DEFAULT or state.tests_empty or len(self.trace.undeclared) >= MAX_USES:
             return
         self.trace.undeclared.append(Use(part.text, self.source, part.start))
 
-    def _argument(self, part: Part, state: _State) -> Value:
+    def _argument(self, part: Part, state: State) -> Value:
         """Return the value of what stands behind the operator of `${…}`."""
         if not part.argument or self.depth >= MAX_NESTED:
             return Value(part.argument)
@@ -473,7 +436,7 @@ class _Evaluator:
         inner = _Evaluator(source, self.machine, Trace(), self.depth + 1)
         return inner.expand(parse_word(part.argument), state).value
 
-    def _output(self, script: Script, state: _State) -> Value:
+    def _output(self, script: Script, state: State) -> Value:
         """Return what commands print, where it is an architecture or a plain text."""
         inner = state.copy()
         inner.captured = True
@@ -494,7 +457,7 @@ class _Evaluator:
         words = [event.name, *(word.text for word in event.words[1:])]
         return self.machine.outputs.get(" ".join(words))
 
-    def _printed(self, script: Script, events: Sequence[Event], state: _State) -> Value | None:
+    def _printed(self, script: Script, events: Sequence[Event], state: State) -> Value | None:
         """Return what a script prints, where one command that is known prints it all."""
         count = next((i for i, item in enumerate(script.items) if item.connector == "|"), len(script.items))
         stages = script.items[count:]
@@ -506,7 +469,7 @@ class _Evaluator:
             value = value and self._filtered(item.node, value, state)
         return value
 
-    def _printed_by(self, script: Script, events: Sequence[Event], state: _State) -> Value | None:
+    def _printed_by(self, script: Script, events: Sequence[Event], state: State) -> Value | None:
         starts = {node.words[0].start for node in nodes_of(script) if isinstance(node, Simple) and node.words}
         ran = [
             one for one in events if one.words and one.words[0].start in starts and one.name not in _SILENT
@@ -530,7 +493,7 @@ class _Evaluator:
         text = printed(texts) if here is None else _filtered_text(texts, here.text)
         return None if text is None else Value(text, marks | (here.marks if here is not None else NONE))
 
-    def _filtered(self, node: Simple, value: Value, state: _State) -> Value | None:
+    def _filtered(self, node: Simple, value: Value, state: State) -> Value | None:
         words = [self.expand(word, state) for word in node.words]
         text = _filtered_text([word.text for word in words], value.text)
         return None if text is None else Value(text, value.marks.union(*(word.marks for word in words)))
@@ -547,7 +510,7 @@ def _without_wrapper(words: list[Expanded], assignments: list[tuple[str, Expande
             and rest
             and (match := _SETTING.match(rest[0].text))
         ):
-            assignments.append((match[1], _behind(rest.pop(0), match.end())))
+            assignments.append((match[1], behind(rest.pop(0), match.end())))
         words = rest
     return words
 
@@ -566,50 +529,3 @@ def _arrays(node: Simple) -> Iterator[tuple[str, Part]]:
     for word in node.words:
         if len(word.parts) == 2 and word.parts[1].kind == "array":
             yield word.parts[0].text.rstrip("+="), word.parts[1]
-
-
-def _set_variables(event: Event, state: _State) -> None:
-    """Carry out what builtins do to variables."""
-    for word in event.words[1:]:
-        if event.name in DECLARING:
-            key, equals, _ = word.text.partition("=")
-            if equals:
-                state.set(key, _assigned(_behind(word, len(key) + 1), state))
-        elif event.name == "read":
-            state.set(word.text, UNKNOWN_VALUE)
-        elif event.name == "unset":
-            state.unset(word.text)
-
-
-def _assigned(word: Expanded, state: _State) -> Value:
-    value = word.value
-    marks: set[Mark] = {"branch"} if state.branch else set()
-    if "arch" in state.guards:
-        return Value(UNKNOWN, value.marks | state.guard_marks | _ARCH)
-    return replace(value, marks=value.marks | marks)
-
-
-def _behind(word: Expanded, count: int) -> Expanded:
-    """Return a word without its first characters."""
-    pieces = [
-        (max(index - count, 0), at if at is None or index >= count else at + count - index)
-        for index, at in word.pieces
-    ]
-    start = next((at for _, at in pieces if at is not None), word.start)
-    settable = tuple((max(first - count, 0), last - count) for first, last in word.settable if last > count)
-    return replace(
-        word, text=word.text[count:], pieces=pieces, start=max(start, word.start), settable=settable
-    )
-
-
-def _merge(state: _State, others: list[_State]) -> None:
-    """Let the values that differ between branches be unknown."""
-    for other in others:
-        if other.exited or other.values is state.values:
-            continue
-        for name, value in other.values.items():
-            own = state.values.get(name)
-            if own is None or own.text != value.text:
-                marks = value.marks | (own.marks if own is not None else NONE)
-                asked = _ARCH if "arch" in other.guards else NONE
-                state.set(name, Value(UNKNOWN, marks | asked))
