@@ -51,7 +51,7 @@ class Remembering(Project):
 
     def document(self) -> dict[str, Any]:
         """Return multibuild.yaml."""
-        return {**super().document(), "builder": "default", "remember": True}
+        return {**super().document(), "remember": True}
 
     def cached_solve(self) -> Command:
         """Return one `docker buildx build` of all platforms that reads and writes a registry cache."""

@@ -33,7 +33,7 @@ class Images(Project):
         """Return multibuild.yaml."""
         images = {name: {"target": name} for name in self.names}
         repository = f"{self.image}/{{name}}"
-        return {**super().document(), "image": repository, "builder": "default", "images": images}
+        return {**super().document(), "image": repository, "images": images}
 
     def bake_file(self) -> dict[str, Any]:
         """Return the definition of a target for each image."""

@@ -84,7 +84,13 @@ class Project:
 
     def document(self) -> dict[str, Any]:
         """Return multibuild.yaml."""
-        return {"version": 1, "image": self.image, "platforms": list(self.platforms), **self.more}
+        return {
+            "version": 1,
+            "image": self.image,
+            "builder": "default",
+            "platforms": list(self.platforms),
+            **self.more,
+        }
 
     def bake_file(self) -> dict[str, Any]:
         """Return the definition of a target for each platform."""

@@ -8,6 +8,7 @@ import pytest
 from fakes.cosign import FakeCosign
 from fakes.images import OCI_INDEX, put_image
 from fakes.registry_server import FakeRegistry
+from waiting import NEVER_S, PATIENCE_S
 
 from multibuild.child_process import ChildStopped
 from multibuild.config.publishing.sign import Sign
@@ -166,14 +167,14 @@ def test_a_signature_that_a_promotion_requires(registry, cosign, tmp_path):
 def test_a_program_that_fails(cosign, answer, words):
     cosign.answer(version=[answer])
     with pytest.raises(CosignFailed) as caught:
-        Cosign(timeout_s=0.5 if answer == "hang" else 60).run(("version",))
+        Cosign(timeout_s=0.5 if answer == "hang" else PATIENCE_S).run(("version",))
     assert words in caught.value.message
 
 
 def test_a_program_is_ended_when_the_run_is_interrupted(cosign):
     cosign.answer(version=["hang"])
     with pytest.raises(ChildStopped):
-        Cosign(timeout_s=600, is_stopped=lambda: bool(cosign.calls)).run(("version",))
+        Cosign(timeout_s=NEVER_S, is_stopped=lambda: bool(cosign.calls)).run(("version",))
 
 
 def test_no_secret_of_its_environment_is_in_a_message(cosign):
@@ -184,7 +185,7 @@ def test_no_secret_of_its_environment_is_in_a_message(cosign):
         "SIGNER": "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n",
     }
     with pytest.raises(CosignFailed) as caught:
-        Cosign(timeout_s=60, environ=environ).run(("version",))
+        Cosign(timeout_s=PATIENCE_S, environ=environ).run(("version",))
     assert caught.value.message == "cosign says: password *** does not open *** at https://***@kms.example/"
 
 
@@ -206,5 +207,5 @@ def test_no_secret_of_its_environment_is_in_a_message(cosign):
 def test_what_may_pass_is_told_from_what_stays(cosign, words, is_transient):
     cosign.answer(version=[words])
     with pytest.raises(CosignFailed) as caught:
-        Cosign(timeout_s=60, start=cosign.run).run(("version",))
+        Cosign(timeout_s=PATIENCE_S, start=cosign.run).run(("version",))
     assert caught.value.is_transient is is_transient

@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+from waiting import PATIENCE_S
 
 from multibuild.cli.startup import main
 
@@ -55,7 +56,7 @@ def test_a_signal_does_not_wait_for_an_engine_that_says_nothing(docker, tmp_path
             assert process.poll() is None
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=60) == 130
+        assert process.wait(timeout=PATIENCE_S) == 130
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()

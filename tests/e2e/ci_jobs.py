@@ -4,7 +4,8 @@ import os
 import shutil
 import time
 
-from e2e.conftest import PATIENCE_S, Done, finish, start
+from e2e.conftest import Done, finish, start
+from waiting import PATIENCE_S
 
 
 def run_job(folder, config, command, *flags, env=None, kill_after=None):

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE_S
 from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,9 +49,6 @@ LOCKS = Path("/run/multibuild-e2e")
 ACCOUNT = LOCKS / hashlib.sha256(os.environ.get("DOCKER_HOST", "").encode()).hexdigest()[:8]
 os.environ["BUILDX_CONFIG"] = str(ACCOUNT / "buildx")
 os.environ["XDG_STATE_HOME"] = str(ACCOUNT / "state")
-
-PATIENCE_S = 600.0
-"""How long a test waits for what must come: long on any machine, however busy."""
 
 DRIVERS = {"docker": "default", "docker-container": "auto"}
 """Driver → the `builder:` that chooses it: on the engine's own, and on what most people have."""

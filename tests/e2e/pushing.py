@@ -7,7 +7,8 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.conftest import PATIENCE_S, REGISTRY
+from e2e.conftest import REGISTRY
+from waiting import PATIENCE_S
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"

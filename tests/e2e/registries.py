@@ -10,7 +10,8 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.conftest import PATIENCE_S, free_port
+from e2e.conftest import free_port
+from waiting import PATIENCE_S
 
 from builders.lab.paths import lab
 

@@ -15,7 +15,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from e2e.conftest import PATIENCE_S, ROOT, free_port
+from e2e.conftest import ROOT, free_port
+from waiting import PATIENCE_S
 
 NOWHERE = 65534
 

@@ -7,7 +7,8 @@ import urllib.error
 import urllib.request
 
 import pytest
-from e2e.conftest import PATIENCE_S, REGISTRY, docker, free_port, multibuild
+from e2e.conftest import REGISTRY, docker, free_port, multibuild
+from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.one_driver(
     driver="docker-container", reason="what is tested happens in the registry, after the builds"

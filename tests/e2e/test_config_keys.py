@@ -6,7 +6,8 @@ import subprocess
 import urllib.request
 
 import pytest
-from e2e.conftest import PATIENCE_S, REGISTRY, free_port, multibuild
+from e2e.conftest import REGISTRY, free_port, multibuild
+from waiting import PATIENCE_S
 
 SECRET = "s3cret-of-this-test"
 DOCKERFILE = f"""FROM {REGISTRY}/base:latest

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from e2e.conftest import PATIENCE_S, REGISTRY, ROOT, TWELVE, multibuild
+from e2e.conftest import REGISTRY, ROOT, TWELVE, multibuild
+from waiting import PATIENCE_S
 
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 PLATFORMS_OF = {

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.conftest import PATIENCE_S, multibuild
+from e2e.conftest import multibuild
 from fakes.certificates import Authority, joined
 from fakes.proxy_tables import BROKEN, CHOICES, EXCLUSIONS, P, Q
 from fakes.recording_server import Answer, RecordingServer
 from fakes.socks_server import SocksServer
 from fakes.tunnel import Tunnel
+from waiting import PATIENCE_S
 
 from multibuild.errors import EnvironmentFault
 from multibuild.oci.errors import RegistryError

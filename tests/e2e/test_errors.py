@@ -6,9 +6,10 @@ import subprocess
 import sys
 
 import pytest
-from e2e.conftest import PATIENCE_S, REGISTRY, ROOT, docker, free_port, multibuild
+from e2e.conftest import REGISTRY, ROOT, docker, free_port, multibuild
 from e2e.pushing import Workbench
 from fakes.mistakes import UNPRIVILEGED, check, error
+from waiting import PATIENCE_S
 
 
 def fails(expected, *arguments, **more):

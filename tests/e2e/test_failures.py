@@ -12,8 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from e2e.conftest import PATIENCE_S, REGISTRY, ROOT, finish, multibuild, start
+from e2e.conftest import REGISTRY, ROOT, finish, multibuild, start
 from fakes.faulty_proxy import FaultyProxy
+from waiting import PATIENCE_S, ends
 
 SLOW = "i=0; while [ $i -lt 40 ]; do sleep 0.1; i=$((i+1)); done; uname -m > /machine"
 
@@ -132,7 +133,7 @@ def test_a_signal_ends_the_run_and_its_builds(project, state, registry, reposito
     assert done.code == 130
     assert done.json["status"] == "interrupted"
     assert json.loads((state / "latest" / "report.json").read_text())["status"] == "interrupted"
-    assert not Path(f"/proc/{victim}").exists()
+    assert ends(victim)
     assert not registry.exists(repository, "latest")
 
 

@@ -14,9 +14,10 @@ import time
 from pathlib import Path
 
 import pytest
-from e2e.conftest import PATIENCE_S, REGISTRY, ROOT, TWELVE, docker, finish, free_port, multibuild, start
+from e2e.conftest import REGISTRY, ROOT, TWELVE, docker, finish, free_port, multibuild, start
 from e2e.pushing import copy_image
 from fakes.faulty_proxy import FaultyProxy
+from waiting import PATIENCE_S
 
 from builders.lab.paths import lab as lab_of
 from multibuild.buildx.process import ProcessLimits, run_process

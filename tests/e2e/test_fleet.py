@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from e2e.conftest import PATIENCE_S, ROOT, docker, finish, free_port, multibuild, start
+from e2e.conftest import ROOT, docker, finish, free_port, multibuild, start
 from e2e.container_buildkit import forwarded
+from waiting import PATIENCE_S
 
 from builders.lab import buildkit_image
 

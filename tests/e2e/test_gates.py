@@ -3,11 +3,10 @@
 import json
 import re
 import signal
-import time
-from pathlib import Path
 
 import pytest
-from e2e.conftest import PATIENCE_S, REGISTRY, finish, multibuild, start
+from e2e.conftest import REGISTRY, finish, multibuild, start
+from waiting import PATIENCE_S, comes, ends, is_alive
 
 pytestmark = pytest.mark.one_driver(driver="docker", reason="gates run on this machine, after every builder")
 
@@ -36,20 +35,6 @@ def gates_of(report):
         for row in report["platforms"]
         for gate in row["gates"]
     }
-
-
-def is_running(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-def wait_until(condition):
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_a_no_moves_no_tag_and_a_later_yes_does(gated, state, registry, repository):
@@ -97,7 +82,7 @@ def test_a_gigabyte_and_a_hang_cost_little(gated, state, registry, repository):
     log = state / "runs" / done.json["run"] / flooded["log"]
     assert log.stat().st_size < 2_000_000
     assert hung["detail"] == "waiting"
-    assert not is_running(int(config.with_name("pid").read_text()))
+    assert ends(int(config.with_name("pid").read_text()))
 
 
 def test_after_a_kill_no_program_runs_on_and_the_next_run_ends_well(gated, state, registry, repository):
@@ -107,13 +92,13 @@ def test_after_a_kill_no_program_runs_on_and_the_next_run_ends_well(gated, state
     )
     running = start("all", "-f", config, "--state-dir", state, "--progress", "quiet")
     files = [config.with_name(f"pid-{platform.replace('/', '-')}") for platform in PLATFORMS]
-    wait_until(lambda: running.poll() is not None or any(path.exists() for path in files))
+    assert comes(lambda: running.poll() is not None or any(path.exists() for path in files))
     running.kill()
     running.communicate(timeout=PATIENCE_S)
     assert running.returncode == -signal.SIGKILL
     for path in files:
         if path.exists():
-            wait_until(lambda path=path: not is_running(int(path.read_text())))
+            assert comes(lambda path=path: not is_alive(int(path.read_text())))
     assert not registry.exists(repository, "latest")
     config.with_name("go").touch()
     done = finish(start("all", "-f", config, "--state-dir", state, "--json"))

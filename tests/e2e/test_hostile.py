@@ -16,7 +16,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from e2e.conftest import PATIENCE_S, REGISTRY, multibuild
+from e2e.conftest import REGISTRY, multibuild
+from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.one_driver(driver="docker-container", reason="what is shown, and how, is the same")
 

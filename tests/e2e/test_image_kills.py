@@ -9,10 +9,11 @@ import os
 import time
 
 import pytest
-from e2e.conftest import PATIENCE_S, REGISTRY, multibuild, start
+from e2e.conftest import REGISTRY, multibuild, start
 from e2e.counting_proxies import Counter, Counting
 from e2e.pushing import INDEX
 from e2e.registries import RealRegistry, another_registry
+from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.one_driver(driver="docker", reason="what is killed only publishes")
 

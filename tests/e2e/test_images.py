@@ -7,7 +7,8 @@ import signal
 import time
 
 import pytest
-from e2e.conftest import PATIENCE_S, REGISTRY, ROOT, finish, multibuild, start
+from e2e.conftest import REGISTRY, ROOT, finish, multibuild, start
+from waiting import PATIENCE_S
 
 PLATFORMS = ["linux/amd64", "linux/arm64"]
 BASE = f"FROM {REGISTRY}/base:latest\n"

@@ -12,9 +12,10 @@ import time
 from dataclasses import dataclass
 
 import pytest
-from e2e.conftest import PATIENCE_S, REGISTRY, finish, start
+from e2e.conftest import REGISTRY, finish, start
 from e2e.test_failures import build_process
 from fakes.faulty_proxy import FaultyProxy
+from waiting import PATIENCE_S
 
 PLATFORMS = ["linux/amd64", "linux/arm64", "linux/riscv64"]
 TAGS = ["a", "b"]

@@ -7,9 +7,10 @@ import signal
 import time
 
 import pytest
-from e2e.conftest import PATIENCE_S, REGISTRY, docker, multibuild
+from e2e.conftest import REGISTRY, docker, multibuild
 from e2e.container_builders import Builder
 from fakes.faulty_proxy import FaultyProxy
+from waiting import comes
 
 pytestmark = pytest.mark.one_driver(driver="docker-container", reason="it is of builders in containers")
 
@@ -55,13 +56,6 @@ BETWEEN = (remove_container_and_cache, remove_builder, stop_builder)
 DURING = (remove_container, remove_builder, stop_builder, kill_buildkit)
 
 
-def wait_until(condition):
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def events(state):
     journal = state / "latest" / "journal.jsonl"
     return [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
@@ -97,7 +91,7 @@ def test_a_builder_of_ours_that_is_lost_during_builds_costs_what_it_was_building
     """It is lost while a manifest is pushed, after another platform has ended."""
 
     def act():
-        wait_until(lambda: has_event(state, "platform.ended", status="succeeded"))
+        assert comes(lambda: has_event(state, "platform.ended", status="succeeded"))
         lose(own)
 
     config = project(

@@ -12,9 +12,10 @@ import subprocess
 import time
 
 import pytest
-from e2e.conftest import PATIENCE_S, REGISTRY
+from e2e.conftest import REGISTRY
 from e2e.pushing import CONFIG, INDEX, MANIFEST, Workbench, push_manifest
 from e2e.registries import RealRegistry
+from waiting import PATIENCE_S
 
 from multibuild.cli.startup import main
 from multibuild.oci.manifest import digest_of

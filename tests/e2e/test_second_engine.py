@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
-from e2e.conftest import PATIENCE_S, ROOT, finish, multibuild, start
+from e2e.conftest import ROOT, finish, multibuild, start
 from e2e.test_failures import wait_for_event
+from waiting import PATIENCE_S
 
 from builders.lab.engine import Engine
 from builders.lab.paths import lab as lab_of

@@ -9,9 +9,10 @@ import signal
 import subprocess
 
 import pytest
-from e2e.conftest import PATIENCE_S, REGISTRY, finish, multibuild, start
+from e2e.conftest import REGISTRY, finish, multibuild, start
 from e2e.registries import another_registry
 from fakes.cosign import FakeCosign, is_signed
+from waiting import PATIENCE_S
 
 TAGS = ["1", "latest"]
 

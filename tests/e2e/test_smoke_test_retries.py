@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
-from e2e.conftest import PATIENCE_S, REGISTRY, finish, multibuild, start
+from e2e.conftest import REGISTRY, finish, multibuild, start
 from fakes.faulty_proxy import FaultyProxy
+from waiting import PATIENCE_S
 
 RETRY = {"initial": "0.1s", "max": "0.2s"}
 

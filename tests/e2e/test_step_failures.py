@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from e2e.clients import make_root
-from e2e.conftest import LOCKS, PATIENCE_S, REGISTRY, docker, finish, multibuild, start
+from e2e.conftest import LOCKS, REGISTRY, docker, finish, multibuild, start
 from e2e.download_sites import make_sites
 from fakes.download_server import DownloadServer
+from waiting import PATIENCE_S
 
 from builders.lab.paths import lab as lab_of
 

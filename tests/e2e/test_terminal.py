@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 from e2e.browser import Browser
-from e2e.conftest import PATIENCE_S, REGISTRY, ROOT, TWELVE
+from e2e.conftest import REGISTRY, ROOT, TWELVE
 from e2e.programs import find_program
+from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.one_driver(driver="docker-container", reason="a terminal shows every run alike")
 

@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from e2e.conftest import PATIENCE_S, REGISTRY, docker, multibuild, start
+from e2e.conftest import REGISTRY, docker, multibuild, start
 from e2e.registries import RealRegistry
 from e2e.test_builders import remote_builder
+from waiting import PATIENCE_S
 
 THREE = ("linux/amd64", "linux/arm64", "linux/s390x")
 HERE = RealRegistry(REGISTRY)

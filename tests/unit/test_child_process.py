@@ -3,12 +3,12 @@
 import threading
 
 import pytest
-from unit.buildx.test_process import is_alive
+from waiting import NEVER_S, PATIENCE_S, ends, read_pid
 
 from multibuild.child_process import ChildLimit, ChildStopped, run_child
 
 
-def run(script, *arguments, timeout_s=20.0, max_bytes=10_000, **options):
+def run(script, *arguments, timeout_s=PATIENCE_S, max_bytes=10_000, **options):
     return run_child(
         ["sh", "-c", script, "sh", *arguments], timeout_s=timeout_s, max_bytes=max_bytes, **options
     )
@@ -24,32 +24,32 @@ def test_a_program_that_a_signal_ends_has_its_negative_number():
 
 
 @pytest.mark.parametrize(
-    "script", ["sleep 600", "exec >&- 2>&-; sleep 600", "while :; do echo; sleep 0.01; done"]
+    "script", [f"sleep {NEVER_S}", f"exec >&- 2>&-; sleep {NEVER_S}", "while :; do echo; sleep 0.01; done"]
 )
 def test_a_program_that_does_not_end_is_ended(script, tmp_path):
     pid = tmp_path / "pid"
-    with pytest.raises(ChildLimit, match=r"does not answer within 0\.5s"):
-        run(f'echo $$ > "$1"; {script}', pid, timeout_s=0.5)
-    assert not is_alive(int(pid.read_text()))
+    with pytest.raises(ChildLimit, match=r"does not answer within 2\.0s"):
+        run(f'echo $$ > "$1"; {script}', pid, timeout_s=2.0)
+    assert ends(read_pid(pid))
 
 
 def test_a_program_that_prints_without_end_is_ended_with_what_it_started(tmp_path):
     pid = tmp_path / "pid"
     with pytest.raises(ChildLimit, match=r"prints more than 10"):
         run(
-            'sh -c \'echo $$ > "$1"; exec sleep 600\' sh "$1" & while ! test -s "$1"; do :; done; yes >&2',
+            'sh -c \'echo $$ > "$1"; exec sleep 3600\' sh "$1" & while ! test -s "$1"; do :; done; yes >&2',
             pid,
         )
-    assert not is_alive(int(pid.read_text()))
+    assert ends(read_pid(pid))
 
 
 def test_what_a_program_leaves_behind_is_not_waited_for():
-    result = run("sleep 600 & echo $!")
+    result = run(f"sleep {NEVER_S} & echo $!")
     assert result.returncode == 0
     run(f"kill {result.stdout.decode()}")
 
 
-@pytest.mark.parametrize("script", ["exec sleep 600", "exec >&- 2>&-; exec sleep 600"])
+@pytest.mark.parametrize("script", [f"exec sleep {NEVER_S}", f"exec >&- 2>&-; exec sleep {NEVER_S}"])
 def test_a_program_whose_answer_is_not_wanted_any_more_is_ended(script, tmp_path):
     pid = tmp_path / "pid"
     stopped, raised = threading.Event(), []
@@ -59,7 +59,7 @@ def test_a_program_whose_answer_is_not_wanted_any_more_is_ended(script, tmp_path
             run(
                 f'echo $$ > "$1.new"; mv "$1.new" "$1"; {script}',
                 pid,
-                timeout_s=600,
+                timeout_s=NEVER_S,
                 is_stopped=stopped.is_set,
             )
         except ChildStopped as error:
@@ -70,6 +70,6 @@ def test_a_program_whose_answer_is_not_wanted_any_more_is_ended(script, tmp_path
     while not pid.exists():
         thread.join(0.01)
     stopped.set()
-    thread.join(60)
+    thread.join(PATIENCE_S)
     assert len(raised) == 1
-    assert not is_alive(int(pid.read_text()))
+    assert ends(read_pid(pid))

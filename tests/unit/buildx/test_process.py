@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from waiting import NEVER_S, PATIENCE_S, ends, is_alive, read_pid
 
 from multibuild.buildx.process import MAX_LINE_BYTES, ProcessLimits, run_process
 
 ROOT = Path(__file__).resolve().parents[3]
-TIMEOUT_S = 8.0
+
+ENOUGH_S = 2.0
+"""A limit within which a shell starts and runs its first lines on any machine."""
 
 
 async def run_shell(script: str, folder: Path, **limits):
@@ -23,37 +26,12 @@ async def run_shell(script: str, folder: Path, **limits):
     return result, lines
 
 
-def is_alive(pid: int) -> bool:
-    """Whether a process exists and is no zombie."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state not in {"Z", "X"}
+async def ended(pid: int) -> bool:
+    return await asyncio.to_thread(ends, pid)
 
 
-async def ends(pid: int, timeout_s: float = TIMEOUT_S) -> bool:
-    def watch() -> bool:
-        until = time.monotonic() + timeout_s
-        while is_alive(pid) and time.monotonic() < until:
-            time.sleep(0.02)
-        return not is_alive(pid)
-
-    return await asyncio.to_thread(watch)
-
-
-async def read_pid(path: Path) -> int:
-    """Wait for a pid that a script writes."""
-
-    def watch() -> int:
-        until = time.monotonic() + TIMEOUT_S
-        while time.monotonic() < until:
-            if path.exists() and (text := path.read_text()).endswith("\n"):
-                return int(text)
-            time.sleep(0.01)
-        raise TimeoutError(path)
-
-    return await asyncio.to_thread(watch)
+async def written_pid(path: Path) -> int:
+    return await asyncio.to_thread(read_pid, path)
 
 
 @pytest.fixture
@@ -73,7 +51,7 @@ async def test_lines_of_both_streams_and_the_exit_code(tmp_path):
     result, lines = await run_shell("echo one; echo two >&2; printf three; exit 7", tmp_path)
     assert lines == [b"one", b"two", b"three"]
     assert (result.code, result.end_reason) == (7, "exited")
-    assert 0 < result.seconds < TIMEOUT_S
+    assert 0 < result.seconds < PATIENCE_S
 
 
 async def test_a_signal_is_a_negative_code(tmp_path):
@@ -121,79 +99,79 @@ async def test_a_line_of_the_maximum_length_is_whole(tmp_path):
 
 async def test_a_timeout_interrupts_first(tmp_path):
     script = "trap 'echo asked; exit 3' INT; echo up; while :; do sleep 0.05; done"
-    result, lines = await run_shell(script, tmp_path, timeout=0.4)
+    result, lines = await run_shell(script, tmp_path, timeout=ENOUGH_S)
     assert result.end_reason == "timeout"
     assert result.code == 3
     assert lines == [b"up"]
-    assert result.seconds < TIMEOUT_S
+    assert result.seconds < PATIENCE_S
 
 
 async def test_a_timeout_ends_grandchildren_that_hold_the_pipe(tmp_path, pids):
-    script = f"sh -c 'echo $$ > {pids}/grandchild; sleep 60; :'; :"
-    result, _ = await run_shell(script, tmp_path, timeout=0.3)
+    script = f"sh -c 'echo $$ > {pids}/grandchild; sleep {NEVER_S}; :'; :"
+    result, _ = await run_shell(script, tmp_path, timeout=ENOUGH_S)
     assert result.end_reason == "timeout"
-    assert await ends(await read_pid(pids / "grandchild"))
-    assert result.seconds < TIMEOUT_S
+    assert await ended(await written_pid(pids / "grandchild"))
+    assert result.seconds < PATIENCE_S
 
 
 @pytest.mark.slow
 async def test_a_process_that_ignores_signals_is_killed(tmp_path, pids):
-    script = f"trap '' INT TERM; sleep 60 & echo $! > {pids}/grandchild; while :; do sleep 0.2; done"
-    result, _ = await run_shell(script, tmp_path, timeout=0.3)
+    script = f"trap '' INT TERM; sleep {NEVER_S} & echo $! > {pids}/grandchild; while :; do sleep 0.2; done"
+    result, _ = await run_shell(script, tmp_path, timeout=ENOUGH_S)
     assert (result.end_reason, result.code) == ("timeout", -signal.SIGKILL)
-    assert await ends(await read_pid(pids / "grandchild"))
-    assert 14 < result.seconds < 22
+    assert await ended(await written_pid(pids / "grandchild"))
+    assert 14 < result.seconds < PATIENCE_S
 
 
 # A shell that is not interactive starts `&` children with INT ignored: this one outlives the first signal.
 async def test_a_grandchild_without_the_pipe_ends_with_its_leader(tmp_path, pids):
-    script = f"sleep 60 >/dev/null 2>&1 & echo $! > {pids}/grandchild; trap 'exit 0' INT; while :; do sleep 0.05; done"
-    await run_shell(script, tmp_path, timeout=0.3)
-    assert await ends(await read_pid(pids / "grandchild"), timeout_s=1)
+    script = f"sleep {NEVER_S} >/dev/null 2>&1 & echo $! > {pids}/grandchild; trap 'exit 0' INT; while :; do sleep 0.05; done"
+    await run_shell(script, tmp_path, timeout=ENOUGH_S)
+    assert await ended(await written_pid(pids / "grandchild"))
 
 
 async def test_stragglers_of_a_leader_that_exits_are_ended(tmp_path, pids):
-    result, _ = await run_shell(f"sleep 60 >/dev/null 2>&1 & echo $! > {pids}/straggler", tmp_path)
+    result, _ = await run_shell(f"sleep {NEVER_S} >/dev/null 2>&1 & echo $! > {pids}/straggler", tmp_path)
     assert (result.code, result.end_reason) == (0, "exited")
-    assert await ends(await read_pid(pids / "straggler"))
+    assert await ended(await written_pid(pids / "straggler"))
 
 
 async def test_a_straggler_with_the_pipe_does_not_delay_the_exit(tmp_path, pids):
-    script = f"sleep 60 & echo $! > {pids}/straggler; exit 5"
-    result, _ = await run_shell(script, tmp_path, timeout=2)
+    script = f"sleep {NEVER_S} & echo $! > {pids}/straggler; exit 5"
+    result, _ = await run_shell(script, tmp_path, timeout=600)
     assert (result.code, result.end_reason) == (5, "exited")
-    assert await ends(await read_pid(pids / "straggler"))
+    assert await ended(await written_pid(pids / "straggler"))
 
 
 async def test_a_timeout_applies_after_the_pipe_is_closed(tmp_path, pids):
-    script = f"echo $$ > {pids}/leader; exec >&- 2>&-; sleep 60"
-    result, _ = await run_shell(script, tmp_path, timeout=1)
+    script = f"echo $$ > {pids}/leader; exec >&- 2>&-; sleep {NEVER_S}"
+    result, _ = await run_shell(script, tmp_path, timeout=ENOUGH_S)
     assert result.end_reason == "timeout"
-    assert await ends(await read_pid(pids / "leader"))
+    assert await ended(await written_pid(pids / "leader"))
 
 
 async def test_cancelling_ends_the_whole_group(tmp_path, pids):
-    script = f"sh -c 'echo $$ > {pids}/child; sleep 60; :' ; :"
+    script = f"sh -c 'echo $$ > {pids}/child; sleep {NEVER_S}; :' ; :"
     task = asyncio.create_task(run_shell(script, tmp_path))
-    child = await read_pid(pids / "child")
+    child = await written_pid(pids / "child")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await ends(child)
+    assert await ended(child)
 
 
 async def test_cancelling_during_the_start_ends_the_whole_group(tmp_path, pids):
-    script = f"sh -c 'echo $$ > {pids}/child; sleep 60; :' ; :"
+    script = f"sh -c 'echo $$ > {pids}/child; sleep {NEVER_S}; :' ; :"
     task = asyncio.create_task(run_shell(script, tmp_path))
     while not (pids / "child").exists():
         # The process exists and has a child, but asyncio has not reported it yet.
         await asyncio.sleep(0)
         time.sleep(0.5)  # noqa: ASYNC251
     task.cancel()
-    done, _ = await asyncio.wait({task}, timeout=TIMEOUT_S)
+    done, _ = await asyncio.wait({task}, timeout=PATIENCE_S)
     assert done
     assert task.cancelled()
-    assert await ends(await read_pid(pids / "child"))
+    assert await ended(await written_pid(pids / "child"))
 
 
 async def test_an_error_of_the_line_reader_ends_the_process(tmp_path, pids):
@@ -203,21 +181,23 @@ async def test_an_error_of_the_line_reader_ends_the_process(tmp_path, pids):
     def refuse(_line: bytes) -> None:
         raise Refused
 
-    script = f"echo $$ > {pids}/leader; echo line; sleep 60"
+    script = f"echo $$ > {pids}/leader; echo line; sleep {NEVER_S}"
     with pytest.raises(Refused):
         await run_process(["sh", "-c", script], cwd=tmp_path, on_line=refuse)
-    assert await ends(await read_pid(pids / "leader"))
+    assert await ended(await written_pid(pids / "leader"))
 
 
 async def test_silence_is_a_stall(tmp_path):
-    result, lines = await run_shell("echo up; sleep 60", tmp_path, stall=0.3)
+    result, lines = await run_shell(f"echo up; sleep {NEVER_S}", tmp_path, stall=ENOUGH_S)
     assert result.end_reason == "stalled"
     assert lines == [b"up"]
-    assert result.seconds < TIMEOUT_S
+    assert result.seconds < PATIENCE_S
 
 
 async def test_a_process_with_output_does_not_stall(tmp_path):
-    result, lines = await run_shell("for i in 1 2 3 4 5; do echo $i; sleep 0.2; done", tmp_path, stall=0.7)
+    result, lines = await run_shell(
+        "for i in 1 2 3 4 5; do echo $i; sleep 0.6; done", tmp_path, stall=ENOUGH_S
+    )
     assert result.end_reason == "exited"
     assert len(lines) == 5
 
@@ -227,24 +207,27 @@ async def test_a_busy_process_does_not_stall(tmp_path):
 
     def busy() -> bool:
         calls.append(time.monotonic())
+        if len(calls) == 3:
+            (tmp_path / "asked").touch()
         return True
 
-    result, _ = await run_shell("sleep 0.9; echo done", tmp_path, stall=0.2, is_busy=busy)
+    script = f"while ! test -e {tmp_path}/asked; do sleep 0.05; done"
+    result, _ = await run_shell(script, tmp_path, stall=0.2, is_busy=busy)
     assert result.end_reason == "exited"
-    assert 2 <= len(calls) <= 5
+    assert calls[2] - calls[0] > 0.39, "asked once in each time of silence"
 
 
 async def test_a_process_stalls_when_it_is_no_longer_busy(tmp_path):
     answers = [True, True]
     result, _ = await run_shell(
-        "sleep 60", tmp_path, stall=0.15, is_busy=lambda: bool(answers) and answers.pop()
+        f"sleep {NEVER_S}", tmp_path, stall=0.15, is_busy=lambda: bool(answers) and answers.pop()
     )
     assert result.end_reason == "stalled"
-    assert 0.4 < result.seconds < TIMEOUT_S
+    assert 0.4 < result.seconds < PATIENCE_S
 
 
 async def test_a_busy_process_still_times_out(tmp_path):
-    result, _ = await run_shell("sleep 60", tmp_path, timeout=0.5, stall=0.1, is_busy=lambda: True)
+    result, _ = await run_shell(f"sleep {NEVER_S}", tmp_path, timeout=0.5, stall=0.1, is_busy=lambda: True)
     assert result.end_reason == "timeout"
 
 
@@ -266,7 +249,7 @@ PARENT = """
 import asyncio, sys
 from pathlib import Path
 from multibuild.buildx.process import run_process
-script = f"echo $$ > {sys.argv[1]}/child; exec sleep 60"
+script = f"echo $$ > {sys.argv[1]}/child; exec sleep 3600"
 asyncio.run(run_process(["sh", "-c", script], cwd=Path(sys.argv[1]).parent, on_line=print))
 """
 
@@ -275,9 +258,9 @@ asyncio.run(run_process(["sh", "-c", script], cwd=Path(sys.argv[1]).parent, on_l
 async def test_the_child_dies_when_its_parent_is_killed(pids):
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, str(pids), cwd=ROOT)
     try:
-        child = await read_pid(pids / "child")
+        child = await written_pid(pids / "child")
         assert is_alive(child)
     finally:
         parent.kill()
         await parent.wait()
-    assert await ends(child)
+    assert await ended(child)

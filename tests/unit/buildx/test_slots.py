@@ -2,6 +2,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from waiting import PATIENCE_S
 
 from multibuild.buildx.cpu_idle import WINDOW_S, Processors
 from multibuild.buildx.slots import CpuGate, Slots
@@ -31,6 +32,12 @@ class Builds:
             self._release[name] = asyncio.Event()
             self._tasks[name] = asyncio.create_task(self._hold(name, **options))
         await settle()
+
+    async def come(self, *names: str) -> None:
+        """Wait until these run."""
+        async with asyncio.timeout(PATIENCE_S):
+            while self.running != [*names]:  # whatever order the loop takes
+                await settle()
 
     async def finish(self, *names: str) -> None:
         for name in names:
@@ -148,7 +155,7 @@ async def test_an_error_inside_frees_the_slot():
     with pytest.raises(ZeroDivisionError):
         async with slots.take():
             raise ZeroDivisionError
-    async with asyncio.timeout(1), slots.take():
+    async with asyncio.timeout(PATIENCE_S), slots.take():
         pass
 
 
@@ -217,9 +224,11 @@ async def test_with_idle_time_another_build_starts_within_all_slots():
     builds = gated(2, processors)
     await builds.start("a", "b", "c", "d", "e")
     processors.idle_builds = 1
+    await builds.come("a", "b", "c")
     await asyncio.sleep(2 * WINDOW_S)
     assert builds.running == ["a", "b", "c"]
     processors.idle_builds = 9
+    await builds.come("a", "b", "c", "d")
     await asyncio.sleep(2 * WINDOW_S)
     assert builds.running == ["a", "b", "c", "d"]
     await builds.finish("a")
@@ -231,7 +240,7 @@ async def test_the_cpu_gate_does_not_apply_to_requests_for_several_slots():
     builds = gated(1, FakeProcessors())
     await builds.start("a", "b")
     assert builds.running == ["a"]
-    async with asyncio.timeout(1), builds.slots.take(count=2):
+    async with asyncio.timeout(PATIENCE_S), builds.slots.take(count=2):
         assert builds.running == ["a"]
     await builds.start("big", alone=True)
     await builds.finish("a")

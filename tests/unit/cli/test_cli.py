@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from typer.main import get_command
+from waiting import PATIENCE_S
 
 from multibuild import __version__
 from multibuild.cli.app import program
@@ -71,7 +72,7 @@ def run_process(project, *arguments, flags=(), stdout=subprocess.PIPE, stderr=su
         stderr=stderr,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
 
 

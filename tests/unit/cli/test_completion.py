@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from fakes.docker import FakeDocker
 from typer.main import get_command
+from waiting import PATIENCE_S
 
 from multibuild.cli.app import program
 from multibuild.cli.completion import SHELLS
@@ -295,7 +296,7 @@ print(json.dumps(sys.argv[1:]))
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         cwd=project,
         env={
             **os.environ,
@@ -328,7 +329,7 @@ def test_completing_imports_nothing_heavy(project):
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         env={**os.environ, "PYTHONPATH": str(ROOT), **words},
     )
     completions, heavy = process.stdout.splitlines()

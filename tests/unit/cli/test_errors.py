@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from fakes.mistakes import UNPRIVILEGED, check, error
+from waiting import PATIENCE_S
 
 from multibuild.cli.startup import main
 from multibuild.cli.streams import copy_report
@@ -423,7 +424,7 @@ def test_a_config_without_read_permission(project: Path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_S,
         cwd=project,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )

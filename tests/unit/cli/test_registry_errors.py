@@ -10,6 +10,7 @@ import pytest
 from fakes.mistakes import check, error
 from fakes.recording_server import Answer, RecordingServer
 from fakes.registry_server import FakeRegistry, Faults
+from waiting import PATIENCE_S
 
 from multibuild.cli.startup import main
 
@@ -92,7 +93,7 @@ def test_an_unknown_ca_hints_at_the_setting_that_trusts_it(tmp_path, registry, f
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
          "-subj", "/CN=registry", "-addext", "subjectAltName=IP:0.0.0.0", "-days", "2",
          "-keyout", "key.pem", "-out", "cert.pem"],
-        cwd=tmp_path, check=True, capture_output=True, timeout=60,
+        cwd=tmp_path, check=True, capture_output=True, timeout=PATIENCE_S,
     )  # fmt: skip
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 
+from waiting import PATIENCE_S
+
 WORK = """
 import asyncio, os, sys
 from multibuild.cli.supervise import supervise
@@ -14,11 +16,11 @@ from multibuild.errors import Interrupted
 async def work():
     os.write(1, b"ready\\n")
     try:
-        await asyncio.sleep(60)
+        await asyncio.sleep(3600)
     finally:
         os.write(1, b"ending\\n")
         if sys.argv[1] == "stubborn":
-            await asyncio.sleep(60)
+            await asyncio.sleep(3600)
 
 try:
     supervise(work())
@@ -39,7 +41,7 @@ def test_the_first_signal_cancels_the_work():
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=PATIENCE_S)
         assert (process.returncode, out) == (130, "ending\n")
         assert "once more to stop at once" in err
 
@@ -53,7 +55,7 @@ def test_the_second_signal_exits_at_once_and_shows_the_cursor():
         process.send_signal(signal.SIGINT)
         assert process.stdout.readline() == "ending\n"
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 130
         assert os.read(terminal, 10_000).endswith(b"\x1b[?25h")
     finally:
@@ -69,5 +71,5 @@ def test_a_signal_works_when_stderr_is_closed():
     assert process.stdout.readline() == "ready\n"
     os.close(reading)
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out) == (130, "ending\n")

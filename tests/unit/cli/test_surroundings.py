@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE_S
 
 from multibuild.cli.startup import main
 
@@ -131,7 +132,7 @@ def test_an_odd_environment_is_no_bug(case, command, project):
         env={"PYTHONPATH": str(ROOT), "PATH": "/nonexistent", **ENVIRONMENTS[case]},
         capture_output=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE_S,
     )
     assert process.returncode in {0, 2, 3}, process.stderr
     assert b"a bug in multibuild" not in process.stderr
@@ -145,7 +146,7 @@ def test_a_working_directory_that_is_gone_is_an_error(project):
         env={"PYTHONPATH": str(ROOT), "PATH": "/nonexistent"},
         capture_output=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE_S,
     )
     assert process.returncode in {2, 3}, process.stderr
     assert b"a bug in multibuild" not in process.stderr

@@ -3,11 +3,11 @@
 import os
 import shutil
 import subprocess
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from waiting import NEVER_S, PATIENCE_S, comes
 
 from multibuild.config.cli_overrides import Overrides
 from multibuild.config.git import GitFacts, without_credentials
@@ -244,7 +244,7 @@ REFUSALS = {
 def test_a_refusal_of_git_is_an_error_and_never_empty(case, repository, monkeypatch):
     prepare, message, hint = REFUSALS[case]
     prepare(repository, monkeypatch)
-    value = facts(repository, timeout_s=0.5 if case == "a hanging git" else 60)["sha"]
+    value = facts(repository, timeout_s=0.5 if case == "a hanging git" else PATIENCE_S)["sha"]
     assert isinstance(value, ConfigError), value
     assert message in value.message
     assert hint in (value.hint or "")
@@ -270,14 +270,11 @@ def test_git_is_asked_once_after_a_refusal(repository, monkeypatch):
 def test_a_hanging_git_is_ended_with_what_it_started(repository, monkeypatch):
     alive = repository.parent / "alive"
     os.mkfifo(alive)
-    fake_git(f"sleep 300 > {alive} & wait")(repository, monkeypatch)
+    fake_git(f"sleep {NEVER_S} > {alive} & wait")(repository, monkeypatch)
     # A reader of a FIFO sees its end once no process has it open for writing any more.
     reader = os.open(alive, os.O_RDONLY | os.O_NONBLOCK)
     assert isinstance(facts(repository, timeout_s=0.5)["sha"], ConfigError)
-    deadline = time.monotonic() + 60
-    while not _is_at_end(reader):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    assert comes(lambda: _is_at_end(reader))
     os.close(reader)
 
 

@@ -23,7 +23,7 @@ from multibuild.journal.runs import State
 sys.argv = ["multibuild", "all"]
 with State(Path({path!r})).lock():
     print("locked", flush=True)
-    time.sleep(60)
+    time.sleep(3600)
 """
 
 

@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE_S
 
 from builders.lab.forward import forward
 from builders.lab.paths import LabError
@@ -36,7 +37,7 @@ async def forwarding(path: Path, status: str):
         task = asyncio.create_task(forward(path, port))
         try:
             yield port
-            await asyncio.wait_for(ended.wait(), 5)
+            await asyncio.wait_for(ended.wait(), PATIENCE_S)
         finally:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -44,18 +45,18 @@ async def forwarding(path: Path, status: str):
 
 
 async def dial(port: int):
-    for _ in range(100):
-        with contextlib.suppress(OSError):
-            return await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.sleep(0.02)
-    raise AssertionError("the forwarder never listened")
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            with contextlib.suppress(OSError):
+                return await asyncio.open_connection("127.0.0.1", port)
+            await asyncio.sleep(0.02)
 
 
 async def test_bytes_go_both_ways_after_the_upgrade(tmp_path):
     async with forwarding(tmp_path / "s", "101 UPGRADED") as port:
         reader, writer = await dial(port)
         writer.write(b"PRI * HTTP/2.0")
-        assert await asyncio.wait_for(reader.readexactly(14), 5) == b"PRI * HTTP/2.0"
+        assert await asyncio.wait_for(reader.readexactly(14), PATIENCE_S) == b"PRI * HTTP/2.0"
         writer.close()
         await writer.wait_closed()
 
@@ -63,7 +64,7 @@ async def test_bytes_go_both_ways_after_the_upgrade(tmp_path):
 async def test_an_engine_that_does_not_upgrade_closes_the_connection(tmp_path):
     async with forwarding(tmp_path / "s", "404 Not Found") as port:
         reader, writer = await dial(port)
-        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
         writer.close()
         await writer.wait_closed()
 

@@ -11,7 +11,7 @@ import pytest
 from builders.lab import process
 from builders.lab.paths import LabError
 
-SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+SLEEP = [sys.executable, "-c", "import time; time.sleep(3600)"]
 
 
 @pytest.fixture

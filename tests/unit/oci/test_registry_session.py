@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from fakes.recording_server import Answer, RecordingServer
+from waiting import PATIENCE_S
 
 from multibuild.oci.http import RetryPolicy
 from multibuild.oci.reference import Reference
@@ -20,13 +21,13 @@ def messages_of_a_request(*, ends_first):
 
     def answer(_seen):
         is_under_way.set()
-        may_answer.wait(10)
+        may_answer.wait(PATIENCE_S)
         return Answer(status=503)
 
     with RecordingServer(answer) as server, ThreadPoolExecutor() as pool:
         with RegistrySession({}, on_wait=messages.append, retry=QUICK) as session:
             reading = pool.submit(session.of(server.host).head, Reference.parse(f"{server.host}/app:1"))
-            assert is_under_way.wait(10)
+            assert is_under_way.wait(PATIENCE_S)
             if not ends_first:
                 may_answer.set()
                 assert reading.exception() is not None

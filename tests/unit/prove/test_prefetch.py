@@ -3,12 +3,12 @@
 import base64
 import json
 import threading
-import time
 
 import pytest
 from fakes.images import put_image
 from fakes.layers import tar
 from fakes.registry_server import FakeRegistry, Faults
+from waiting import comes
 
 from multibuild.config.sections import Verify
 from multibuild.journal.events import PlatformEnded
@@ -43,10 +43,7 @@ class ReaderFixture:
         self.reader.prefetch(self.staged)
 
     def wait_for_requests(self, count):
-        end = time.monotonic() + 10
-        while len(self.registry.log) < count and time.monotonic() < end:
-            time.sleep(0.01)
-        assert len(self.registry.log) >= count
+        assert comes(lambda: len(self.registry.log) >= count)
 
     def read(self):
         child = self.reader.child(*self.key)
@@ -146,21 +143,17 @@ def test_closing_the_reader_ends_a_wait(reading):
     reading.registry.hidden[reading.staged.digest] = 10**6
     reading.reader.on_event(ended(reading, "succeeded"))
     reading.wait_for_requests(1)
+    asked = len(reading.registry.log)
     reading.reader.__exit__(None, None, None)
-    end = time.monotonic() + 10  # less than a registry may take to show a child
-    while (threads := _pool_threads()) and time.monotonic() < end:
-        time.sleep(0.01)
-    assert not threads
+    assert comes(lambda: not _pool_threads())
+    assert len(reading.registry.log) <= asked + 1, "one may be under way"
 
 
 def test_closing_the_reader_ends_its_threads(reading, tmp_path):
     with reading.registry.lock:
         reading.prefetch()
         reading.reader.__exit__(None, None, None)
-    end = time.monotonic() + 10
-    while (threads := _pool_threads()) and time.monotonic() < end:
-        time.sleep(0.01)
-    assert not threads
+    assert comes(lambda: not _pool_threads())
     # The index of a layer that was read whole would be stored there.
     assert not (tmp_path / "layers").exists()
 

@@ -11,6 +11,7 @@ import pytest
 from fakes.cosign import FakeCosign, is_signed
 from fakes.images import OCI, OCI_INDEX, put_attested, put_image
 from fakes.registry_server import FakeRegistry
+from waiting import PATIENCE_S
 
 from multibuild.child_process import ChildResult
 from multibuild.config.publishing.sign import Sign
@@ -356,7 +357,7 @@ def test_an_interruption_ends_cosign(scene):
     while not scene.cosign.calls_of("sign"):
         thread.join(0.01)
     scene.stopped.set()
-    thread.join(20)
+    thread.join(PATIENCE_S)
     assert [error.message for error in failures] == ["interrupted before any tag was moved"]
     assert scene.tags() == []
 

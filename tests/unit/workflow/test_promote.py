@@ -21,6 +21,7 @@ from fakes.images import (
 )
 from fakes.layers import tar
 from fakes.registry_server import FakeRegistry, Faults, digest_of
+from waiting import PATIENCE_S
 
 from multibuild.cli.commands.promote import progress
 from multibuild.cli.startup import main
@@ -512,7 +513,7 @@ def test_a_promotion_that_takes_longer_says_how_far_it_is():
 
     with progress(say, "copying", every_s=0.001) as count:
         count(5_000_000)
-        assert said.wait(60)
+        assert said.wait(PATIENCE_S)
     assert lines[-1].startswith("copying for ")
     assert lines[-1].endswith(" 5.0 MB uploaded")
 
@@ -662,7 +663,7 @@ def test_a_killed_promotion_is_finished_by_the_same_command(point, answered, pai
         subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     )
     started.set()
-    assert killed.wait(60)
+    assert killed.wait(PATIENCE_S)
     assert processes[0].wait() == -signal.SIGKILL
     pair[1].bends = []
     assert set(state(pair).values()) <= old | {digest}
