@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -41,11 +41,17 @@ class HostRequirements:
     registries: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     @classmethod
-    def from_config(cls, config: Config, project: Path) -> HostRequirements:
-        """Read the requirements from a config; ConfigError for a broken profile."""
+    def from_config(
+        cls, config: Config, project: Path, only: Collection[Platform] | None = None
+    ) -> HostRequirements:
+        """Read the requirements from a config, those of the platforms `only`; ConfigError for a broken profile.
+
+        A builder that has none of them is not required: its nodes may belong to other jobs.
+        """
         platforms: dict[str, list[Platform]] = {config.builder: []}
         limited = set()
-        for entry in config.platforms:
+        entries = [entry for entry in config.platforms if only is None or entry.name in only]
+        for entry in entries:
             builder = config.builder if entry.builder is None else entry.builder
             platforms.setdefault(builder, []).append(entry.name)
             if entry.memory is not None or entry.cpus is not None:
@@ -60,7 +66,7 @@ class HostRequirements:
                 )
                 for builder, names in platforms.items()
             ),
-            required=tuple(entry.name for entry in config.platforms if entry.required),
+            required=tuple(entry.name for entry in entries if entry.required),
             emulators=config.emulators.source,
             emulator_image=config.emulators.image,
             registries=_registries(config),

@@ -155,6 +155,13 @@ def build_specs(loaded: LoadedConfig, only: Sequence[Platform] | None) -> dict[P
     return {entry.name: build_spec(loaded, entry) for entry in _chosen_entries(loaded, only)}
 
 
+def chosen_platforms(loaded: LoadedConfig, only: Sequence[Platform] | None) -> frozenset[Platform]:
+    """Return the platforms of an image that a run is about; UsageError as `make_plan`."""
+    if not loaded.name:
+        require_listed(loaded, only)
+    return frozenset(entry.name for entry in _chosen_entries(loaded, only))
+
+
 def _chosen_entries(loaded: LoadedConfig, only: Sequence[Platform] | None) -> list[PlatformEntry]:
     return [entry for entry in loaded.config.platforms if only is None or entry.name in only]
 

@@ -7,7 +7,7 @@ A run has images, and an image has platforms: a file without `images` has one im
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Literal
@@ -30,7 +30,7 @@ from multibuild.journal.events import HostReady, RunPlanned
 from multibuild.journal.run_context import RunContext
 from multibuild.oci.manifests.inputs_annotation import NO_INPUTS, InputsAnnotations
 from multibuild.plan.children import PlatformChild, RememberedChild
-from multibuild.plan.plan import Plan, choose_images, make_plan
+from multibuild.plan.plan import Plan, choose_images, chosen_platforms, make_plan
 from multibuild.plan.plan_document import plan_document, project_document
 from multibuild.platforms import Platform
 from multibuild.prove.gates.find_programs import require_gate_programs
@@ -142,9 +142,14 @@ async def prepare_images(
         return ()
     if context.command != "build":
         require_gate_programs(changed, only, context.recorder.say)
-    needs_host = any(loaded.name not in recalled or recalled[loaded.name].needs_host for loaded in changed)
+    needed = {
+        loaded.name: recalled[loaded.name].to_run
+        if loaded.name in recalled
+        else chosen_platforms(loaded, only)
+        for loaded in changed
+    }
     async with PendingFingerprints(changed, only, context.recorder) as fingerprints:
-        host = await prepare_host(changed, context) if needs_host else None
+        host = await prepare_host(changed, needed, context) if any(needed.values()) else None
         decided = {plan.name: plan for plan in decide(chosen, host, only, context, recalled)}
         plans = [decided[loaded.name] for loaded in changed]
         await preflight(plans, context.recorder, signs=context.command != "build")
@@ -256,9 +261,15 @@ async def _publish(outcomes: Sequence[ImageOutcome], errors: ImageErrors) -> Non
             await publish_images(batch)
 
 
-async def prepare_host(images: Sequence[LoadedConfig], context: RunContext) -> Host:
-    """Set up builders and emulators; EnvironmentFault before the first build if a required platform cannot run."""
-    requirements = requirements_of(images)
+async def prepare_host(
+    images: Sequence[LoadedConfig], needed: Mapping[str, Collection[Platform]], context: RunContext
+) -> Host:
+    """Set up builders and emulators for the platforms `needed` of each image, by its name.
+
+    Whatever else a config has need not run here: a job of its own may build it, or nothing of it changed. Raises
+    EnvironmentFault before the first build if a required platform cannot run.
+    """
+    requirements = requirements_of(images, needed)
     with context.recorder.stage("setup"):
         host = await prepare(
             requirements, context.engine, context.recorder.say, previous_facts=context.state.load_facts()
@@ -270,10 +281,17 @@ async def prepare_host(images: Sequence[LoadedConfig], context: RunContext) -> H
     return host
 
 
-def requirements_of(images: Sequence[LoadedConfig]) -> HostRequirements:
-    """Return the requirements of all images on the host."""
+def requirements_of(
+    images: Sequence[LoadedConfig], needed: Mapping[str, Collection[Platform]] | None = None
+) -> HostRequirements:
+    """Return the requirements of images on the host: of the platforms `needed` of each, or of all."""
     return HostRequirements.of_images(
-        [HostRequirements.from_config(loaded.config, loaded.project) for loaded in images]
+        [
+            HostRequirements.from_config(
+                loaded.config, loaded.project, None if needed is None else needed[loaded.name]
+            )
+            for loaded in images
+        ]
     )
 
 

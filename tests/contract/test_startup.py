@@ -60,3 +60,25 @@ def test_a_signal_does_not_wait_for_an_engine_that_says_nothing(docker, tmp_path
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+
+
+def test_a_run_of_some_platforms_needs_no_other(docker, tmp_path, config, capsys):
+    """A job that builds one platform of many registers no emulator for the others, and asks nothing of their builders."""
+    config.write_text(
+        "version: 1\nimage: localhost:1/app\nbuilder: default\n"
+        "platforms: [linux/amd64, linux/mips64le, {name: linux/s390x, builder: nobody}]\n"
+    )
+    docker.engine()
+    docker.answer("build", "--progress", "rawjson", "--builder", "default", "--platform", "linux/amd64")
+    words = ["build", "-f", str(config), "--state-dir", str(tmp_path / "state"), "--platform", "linux/amd64"]
+    main(words)
+    probes = [call[call.index("--platform") + 1] for call in docker.calls() if "--no-cache" in call]
+    assert probes == ["linux/amd64"]
+    assert "nobody" not in capsys.readouterr().err
+
+
+def test_a_platform_that_the_config_lacks_is_named_before_docker_is_asked(docker, tmp_path, config, capsys):
+    docker.engine()
+    assert main(["all", "-f", str(config), "--platform", "arm64"]) == 2
+    assert "platforms does not list linux/arm64" in capsys.readouterr().err
+    assert docker.calls() == []

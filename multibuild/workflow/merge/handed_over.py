@@ -112,16 +112,20 @@ async def _with_hosts(
     images: Sequence[HandedOverImage], only: Sequence[Platform] | None, context: RunContext
 ) -> tuple[HandedOverImage, ...]:
     """Set up the host if a test has to be run here, and plan from what it can do."""
-    untested = [
-        image.loaded
+    untested = {
+        image.plan.name: {
+            p.platform
+            for p in image.plan.platforms
+            if p.test and p.platform in image.staged.keys() - image.tested
+        }
         for image in images
-        if any(p.test and p.platform in image.staged.keys() - image.tested for p in image.plan.platforms)
-    ]
-    if not untested:
+    }
+    loaded = [image.loaded for image in images if untested[image.plan.name]]
+    if not loaded:
         return tuple(images)
-    facts = (await prepare_host(untested, context)).facts
+    facts = (await prepare_host(loaded, untested, context)).facts
     return tuple(
-        replace(image, plan=make_plan(image.loaded, facts, only=only)) if image.loaded in untested else image
+        replace(image, plan=make_plan(image.loaded, facts, only=only)) if untested[image.plan.name] else image
         for image in images
     )
 

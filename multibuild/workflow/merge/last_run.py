@@ -126,16 +126,16 @@ async def _with_host(
     images: Sequence[LastImage], only: Sequence[Platform] | None, context: RunContext
 ) -> list[LastImage]:
     """Set up the host, once, if a test has to be run, and plan from what it can do."""
-    untested = [
-        image.loaded
+    untested = {
+        image.plan.name: {p.platform for p in image.plan.platforms if p.test and p.platform in image.unproven}
         for image in images
-        if any(planned.test and planned.platform in image.unproven for planned in image.plan.platforms)
-    ]
-    if not untested:
+    }
+    loaded = [image.loaded for image in images if untested[image.plan.name]]
+    if not loaded:
         return list(images)
-    facts = (await prepare_host(untested, context)).facts
+    facts = (await prepare_host(loaded, untested, context)).facts
     return [
-        replace(image, plan=make_plan(image.loaded, facts, only=only)) if image.loaded in untested else image
+        replace(image, plan=make_plan(image.loaded, facts, only=only)) if untested[image.plan.name] else image
         for image in images
     ]
 

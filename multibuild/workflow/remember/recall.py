@@ -60,11 +60,11 @@ class Recalled:
     reason: str
 
     @property
-    def needs_host(self) -> bool:
-        """Whether a builder is needed: for a build, or for a smoke test that a child has not passed."""
-        missing = self.plan.specs.keys() - self.children.keys()
+    def to_run(self) -> frozenset[Platform]:
+        """The platforms that need a builder: for a build, or for a smoke test that a child has not passed."""
         tested = {planned.platform for planned in self.plan.platforms if planned.test is not None}
-        return bool(missing) or any(not child.is_proved and p in tested for p, child in self.children.items())
+        unproved = {platform for platform, child in self.children.items() if not child.is_proved}
+        return frozenset((*self.to_build, *(tested & unproved)))
 
     @property
     def to_build(self) -> tuple[Platform, ...]:

@@ -121,3 +121,25 @@ platforms: [linux/amd64, {name: linux/arm64, builder: two, cpus: 2}]
     assert {one.builder: one.limits_steps for one in requirements.builders} == {"one": False, "two": True}
     together = HostRequirements.of_images([requirements, requirements])
     assert {one.builder: one.limits_steps for one in together.builders} == {"one": False, "two": True}
+
+
+def test_what_is_not_needed_is_not_required_of_the_host(tmp_path):
+    config = """
+version: 1
+image: r.example/app
+builder: one
+platforms: [linux/amd64, linux/riscv64, {name: linux/arm64, builder: two, cpus: 2}, {name: linux/386, required: false}]
+"""
+    path = tmp_path / "multibuild.yaml"
+    path.write_text(config)
+    loaded = load_config(path, environ={}, overrides=Overrides(), now=datetime(2026, 1, 2, tzinfo=UTC))
+    only = {Platform.parse("linux/amd64"), Platform.parse("linux/386")}
+    requirements = HostRequirements.from_config(loaded.config, loaded.project, only)
+    (one,) = requirements.builders
+    assert (one.builder, list(map(str, one.platforms))) == ("one", ["linux/amd64", "linux/386"])
+    assert list(map(str, requirements.required)) == ["linux/amd64"]
+    other = HostRequirements.from_config(loaded.config, loaded.project, {Platform.parse("linux/arm64")})
+    assert [(one.builder, len(one.platforms), one.limits_steps) for one in other.builders] == [
+        ("one", 0, False),
+        ("two", 1, True),
+    ]

@@ -37,7 +37,7 @@ def test_what_was_published_holds_and_needs_no_host(project):
     digest = project.publish()[""]
     recalled = project.recall_one()
     assert recalled.holds
-    assert not recalled.needs_host
+    assert not recalled.to_run
     assert (recalled.index.digest, to_build(recalled)) == (digest, [])
     assert "unchanged in the registry (1 tag" in recalled.reason
 
@@ -87,7 +87,7 @@ def test_one_changed_platform_is_built_alone(project):
     project.config["platforms"][1] = {"name": "linux/arm64", "args": {"A": "1"}}
     recalled = project.recall_one()
     assert to_build(recalled) == ["linux/arm64"]
-    assert recalled.needs_host
+    assert recalled.to_run
     assert recalled.reason == "2 of 3 platforms are in the registry; to be built: linux/arm64"
 
 
@@ -120,7 +120,7 @@ def test_if_only_tags_and_destinations_differ_nothing_is_built(project, registry
     digest = project.publish()[""]
     project.config |= json.loads(json.dumps(change).replace("{host}", registry.host))
     recalled = project.recall_one()
-    assert (recalled.holds, recalled.needs_host, to_build(recalled)) == (False, False, [])
+    assert (recalled.holds, bool(recalled.to_run), to_build(recalled)) == (False, False, [])
     assert recalled.index.digest == digest
     assert recalled.reason == "nothing is to be built: only tags move"
 
@@ -267,7 +267,7 @@ def test_a_child_is_proved_again_only_if_more_is_asked(project, before, after, p
     recalled = project.recall_one()
     assert (recalled.holds, to_build(recalled)) == (False, [])
     assert {child.is_proved for child in recalled.children.values()} == {proved}
-    assert recalled.needs_host == ("test" in after)
+    assert bool(recalled.to_run) == ("test" in after)
 
 
 def test_a_child_has_the_attestations_that_the_index_has_of_it(project):
@@ -429,5 +429,5 @@ def test_an_index_of_another_config_is_published_again_without_a_build(project, 
     project.publish()
     project.config["annotations"] = {"c": "d"}
     recalled = project.recall_one()
-    assert (to_build(recalled), recalled.needs_host) == ([], False)
+    assert (to_build(recalled), bool(recalled.to_run)) == ([], False)
     assert recalled.reason == "nothing is to be built: the index changes"
