@@ -67,8 +67,14 @@ class Platform:
 
     @classmethod
     def parse_verbatim(cls, text: str) -> Platform:
-        """Return the platform as written (`linux/arm64/v8` stays); only an alias becomes its OCI name."""
-        literal = cls.literal(text if "/" in text else f"linux/{text}")
+        """Return a platform whose variant stays as written (`linux/arm64/v8`); an alias becomes its OCI name.
+
+        The system defaults to linux.
+        """
+        text = text.strip().lower()
+        parts = text.split("/")
+        has_system = parts[0] in _SYSTEMS or (len(parts) > 1 and architecture_named(parts[0]) is None)
+        literal = cls.literal(text if has_system else f"linux/{text}")
         row = architecture_named(literal.architecture)
         return literal if row is None or row.name == literal.architecture else cls.parse(text)
 
@@ -85,7 +91,7 @@ class Platform:
             return BY_NAME[self.architecture]
         except KeyError:
             raise UsageError(
-                f"'{self.architecture}' is not an architecture multibuild knows",
+                f"'{shorten(self.architecture, MAX_QUOTED)}' is not an architecture multibuild knows",
                 hint=_nearest(self.architecture),
             ) from None
 

@@ -22,6 +22,10 @@ from multibuild.platforms import Platform, runs_natively
         ("linux/arm/6", "linux/arm/v6"),
         ("armv6l", "linux/arm/v6"),
         ("armel", "linux/arm/v5"),
+        ("armv5tejl", "linux/arm/v5"),
+        ("arm32v6", "linux/arm/v6"),
+        ("arm64v8", "linux/arm64"),
+        ("powerpc64", "linux/ppc64"),
         ("i686", "linux/386"),
         ("mips64el", "linux/mips64le"),
         ("mipsel", "linux/mipsle"),
@@ -62,6 +66,25 @@ def test_a_literal_platform_stays_as_written():
     assert str(Platform.literal("linux/arm64/unknown")) == "linux/arm64/unknown"
     assert str(Platform.literal("linux/arm64/v8")) == "linux/arm64/v8"
     assert not Platform.literal("linux/arm64/unknown").has_known_variant
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("linux/arm64/v8", "linux/arm64/v8"),
+        ("arm64/v8", "linux/arm64/v8"),
+        ("arm/v7", "linux/arm/v7"),
+        ("arm64/unknown", "linux/arm64/unknown"),
+        ("linux/amd64/v1", "linux/amd64/v1"),
+        ("Linux/ARM64", "linux/arm64"),
+        ("armv7l", "linux/arm/v7"),
+        ("windows/amd64", "windows/amd64"),
+        ("plan9/amd64", "plan9/amd64"),
+        ("unknown/unknown", "unknown/unknown"),
+    ],
+)
+def test_a_verbatim_platform_keeps_its_variant_and_needs_no_system(typed, kept):
+    assert str(Platform.parse_verbatim(typed)) == kept
 
 
 def test_slug():
