@@ -95,6 +95,7 @@ def program(command: str = "") -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
+        context_settings={"help_option_names": ["--help", "-h"]},
     )
     app.callback(
         epilog=epilog("multibuild plan", "multibuild all", "multibuild inspect registry.example.org/app:1")

@@ -27,6 +27,11 @@ def _words(error: Any, context: Any, command: str) -> tuple[str, str]:
     see_help = f"`{command} --help` says what it takes"
     match type(error).__name__:
         case "NoSuchOption":
+            if context.parent is None and error.option_name in _global_options(context):
+                return (
+                    f"{error.option_name} stands after the command",
+                    f"like `{command} plan {error.option_name}`",
+                )
             near = _near(error.option_name, _options(context))
             return f"there is no option {error.option_name}", _hint(near, f"`{command} --help` lists them")
         case "BadOptionUsage":
@@ -56,6 +61,13 @@ def _typed(error: Any) -> str | None:
 
 def _options(context: Any) -> list[str]:
     return [name for parameter in context.command.params for name in parameter.opts if name.startswith("--")]
+
+
+def _global_options(context: Any) -> list[str]:
+    """Return the options that every command has."""
+    commands = context.command.commands.values()
+    every = [{name for option in command.params for name in option.opts} for command in commands]
+    return sorted(set.intersection(*every)) if every else []
 
 
 def _near(typed: str, names: Iterable[str]) -> str | None:

@@ -47,6 +47,11 @@ def build(request: BuildRequest) -> int:
 def _run(request: RunRequest, command: Literal["build", "publish"]) -> int:
     if request.dry_run:
         return plan(request)
+    if request.commands:
+        raise UsageError(
+            "--commands shows what would be run, and this would run it",
+            hint="write `multibuild plan --commands`, or add --dry-run",
+        )
     project = load_project(request)
     check_before_run(request, project, publishes=command == "publish")
     if request.if_changed and _is_unchanged(request, project, command):

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 def plan(request: RunRequest) -> int:
     """Show what `all` would do; change nothing, start no engine."""
+    from multibuild.cli.display.display import display_kind
     from multibuild.config.referenced_files import check_files
     from multibuild.plan.plan_document import plan_document, project_document
     from multibuild.workflow.lint import show_findings
 
+    display_kind(request.progress)
     project = load_project(request)
     check_files(*project.images)
     plans = plans_offline(request, project)

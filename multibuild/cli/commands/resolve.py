@@ -68,7 +68,10 @@ def resolve(request: ResolveRequest) -> int:
     if request.nodes is not None:
         return _resolve_nodes(request.nodes, request)
     clients = _clients(request.clients)
-    hosts = comma_list(request.hosts) or DEFAULT_HOSTS
+    hosts = comma_list(request.hosts)
+    if request.hosts and not hosts:
+        raise UsageError("--host names no platform", hint="like --host linux/arm64")
+    hosts = hosts or DEFAULT_HOSTS
     for host in hosts:
         parse_host(host)  # before any request to a registry
     index = _index(request)
