@@ -7,8 +7,9 @@ from typing import Any
 
 from multibuild.config.images.names import nearest
 from multibuild.config.yaml_document import MAX_DEPTH, MAX_QUOTED, Document, KeyPath, dotted, parse_value
-from multibuild.errors import ConfigError
+from multibuild.errors import ConfigError, UsageError
 from multibuild.frozen import frozen
+from multibuild.platforms import Platform
 from multibuild.terminal import shorten
 
 MAX_LISTED = 300
@@ -115,6 +116,9 @@ def _platform_index(values: dict[str, Any], part: str, path: str, place: str) ->
     names = [entry.get("name") if isinstance(entry, dict) else entry for entry in entries]
     if part in names:
         return names.index(part)
+    platform = _platform(part)
+    if platform is not None and platform in (parsed := [_platform(name) for name in names]):
+        return parsed.index(platform)
     if (index := _index(part)) is not None and index < len(entries):
         return index
     listed = shorten(", ".join(map(str, names)) or "none", MAX_LISTED)
@@ -125,6 +129,14 @@ def _platform_index(values: dict[str, Any], part: str, path: str, place: str) ->
         f"--set {shorten(path, MAX_QUOTED)}: {place}platforms has no entry '{shorten(part, MAX_QUOTED)}'",
         hint=hint,
     )
+
+
+def _platform(name: Any) -> Platform | None:
+    """Return the platform that a name in any spelling means; None for what is none."""
+    try:
+        return Platform.parse(name) if isinstance(name, str) else None
+    except UsageError:
+        return None
 
 
 def _index(part: str | int) -> int | None:
@@ -139,6 +151,7 @@ def _set(document: Document, key: tuple[str | int, ...], value: Any, origin: str
     document.locations[key] = origin
     target: Any = document.values
     for depth, part in enumerate(key[:-1]):
+        document.locations.setdefault(key[: depth + 1], origin)
         target = _inner(target, part, f"{origin}: {shorten(dotted(key[: depth + 1]), MAX_QUOTED)}")
     if isinstance(target, list):
         target[_index_in(target, key[-1], origin)] = value

@@ -10,16 +10,17 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 from multibuild.buildx.cache_targets import missing_slug
 from multibuild.config.annotations import check_annotations
 from multibuild.config.field_types import (
+    OptionalTag,
     RegistryHost,
     Repository,
     Seconds,
     Secret,
-    Tag,
     check_build_flags,
     drop_empty_tags,
     parse_jobs,
     parse_limit,
     parse_stall,
+    refuse_boolean,
 )
 from multibuild.config.gates.checks import check_gates
 from multibuild.config.gates.gate import MAX_GATES, Gate
@@ -53,11 +54,11 @@ MAX_PLATFORMS = 256
 class Config(Section):
     """What is built, for which platforms, and where it goes."""
 
-    version: Literal[1]
+    version: Annotated[Literal[1], BeforeValidator(refuse_boolean)]
     """The version of this format: 1."""
     image: Repository
     """The repository that is published to, without a tag."""
-    tags: Annotated[tuple[Tag, ...], BeforeValidator(drop_empty_tags)] = ("latest",)
+    tags: Annotated[tuple[OptionalTag, ...], AfterValidator(drop_empty_tags)] = ("latest",)
     """The tags users pull; one that comes out empty is dropped."""
     destinations: tuple[Repository, ...] = ()
     """Further repositories for the same index."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PlainValidator, WithJsonSchema
 
+from multibuild.architectures import architecture_named
 from multibuild.config.problems import invalid
 from multibuild.errors import UsageError
 from multibuild.platforms import Platform
@@ -95,6 +96,13 @@ def parse_duration(value: Any) -> float:
     return seconds
 
 
+def refuse_boolean(value: Any) -> Any:
+    """Refuse true and false for a number, as which Python takes them."""
+    if isinstance(value, bool):
+        raise invalid(f"must be a number, not the boolean {_shown(value)}", hint="like 1")
+    return value
+
+
 def parse_memory(value: Any) -> int:
     """Parse a size of memory to bytes: a number, or one with b, k, m or g, as docker takes it. Raises an error."""
     text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
@@ -175,17 +183,20 @@ def check_tag(value: str) -> str:
     return value
 
 
-def drop_empty_tags(value: Any) -> Any:
-    """Drop empty tags (`${git.semver}` on a commit without a version tag) and duplicates.
+def check_tag_if_any(value: str) -> str:
+    """Validate a tag that may be empty (`${git.semver}` on a commit without a version tag).
 
     `.` and `-` alone are empty too: the separators of empty parts (`${git.semver.major}.${git.semver.minor}`).
     """
-    if not isinstance(value, list | tuple):
-        return value
-    tags = [tag for tag in value if not isinstance(tag, str) or tag.strip().strip(".-")]
+    return check_tag(value) if value.strip().strip(".-") else ""
+
+
+def drop_empty_tags(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Drop empty tags and duplicates: after each was validated, at its place in the file."""
+    tags = tuple(dict.fromkeys(filter(None, value)))
     if not tags:
         raise invalid("no tag is left: all came out empty", hint="give one a default: ${git.semver:-dev}")
-    return list(dict.fromkeys(tags)) if all(isinstance(tag, str) for tag in tags) else tags
+    return tags
 
 
 def check_build_flags(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -222,11 +233,15 @@ def check_registry_host(value: str) -> str:
 
 def _platform(value: Any, *, literal: bool) -> Platform:
     if not isinstance(value, str):
-        raise invalid(f"must be a platform, not {_shown(value)}", hint="like linux/arm64")
+        hint = f"like linux/{value}" if value == 386 else "like linux/arm64"
+        raise invalid(f"must be a platform, not {_shown(value)}", hint=hint)
     try:
-        return Platform.literal(value) if literal else Platform.parse(value)
+        platform = Platform.literal(value) if literal else Platform.parse(value)
     except UsageError as error:
         raise invalid(error.message, hint=error.hint) from None
+    if literal and architecture_named(platform.os):
+        raise invalid(f"'{value}' names no operating system", hint=f"like linux/{value}")
+    return platform
 
 
 def _shown(value: Any) -> str:
@@ -247,6 +262,7 @@ _MEMORY_SCHEMA: Final = {"type": ["string", "integer"]}
 MemorySize = Annotated[int, BeforeValidator(parse_memory), WithJsonSchema(_MEMORY_SCHEMA)]
 Text = Annotated[str, WithJsonSchema({"type": ["string", "number"]})]
 Tag = Annotated[str, AfterValidator(check_tag)]
+OptionalTag = Annotated[str, AfterValidator(check_tag_if_any)]
 Repository = Annotated[str, AfterValidator(check_repository)]
 Secret = Annotated[str, AfterValidator(check_secret)]
 RegistryHost = Annotated[str, AfterValidator(check_registry_host)]

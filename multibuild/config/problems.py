@@ -165,7 +165,9 @@ def _hint_of_type(kind: str, key: KeyPath, value: Any, text: str | None) -> str:
 
 
 def example(key: KeyPath, form: str = "…") -> str:
-    """Return how a key is written, for a hint."""
+    """Return how a key is written, for a hint; of an entry its list."""
+    if isinstance(key[-1], int) and len(key) > 1:
+        return f"like {_EXAMPLES.get(key[-2], f'{key[-2]}: [{form}]')}"
     return f"like {_EXAMPLES.get(key[-1], f'{key[-1]}: {form}')}"
 
 
@@ -186,6 +188,7 @@ _EXAMPLES: Mapping[str | int, str] = {
     "name": "name: linux/arm64",
     "run": "run: [app, --version]",
     "builder": "builder: auto",
+    "secrets": "secrets: ['id=token,env=TOKEN']",
     "test": "test: {run: [app, --version]}",
 }
 _FORMS: Mapping[str, str] = {

@@ -32,13 +32,18 @@ def load_profile(builder: str, project: Path) -> Profile | None:
     """
     if builder == "auto":
         return None
-    if "/" in builder or builder.endswith((".yaml", ".yml")):
+    if names_profile_file(builder):
         path = project / builder
         if not is_file(path):
-            raise ConfigError(f"builder: there is no profile {path}", hint=_shipped_hint())
+            raise ConfigError(f"builder: there is no profile {path}", hint=shipped_hint())
         return _read(path)
     shipped = shipped_profiles_folder() / f"{builder}.yaml"
     return _read(shipped) if is_file(shipped) else None
+
+
+def names_profile_file(builder: str) -> bool:
+    """Whether `builder:` is a path, not a name."""
+    return "/" in builder or builder.endswith((".yaml", ".yml"))
 
 
 def shipped_profiles_folder() -> Path:
@@ -48,7 +53,8 @@ def shipped_profiles_folder() -> Path:
     return installed if installed.is_dir() else package.parent / "builders"
 
 
-def _shipped_hint() -> str:
+def shipped_hint() -> str:
+    """Return the names of the shipped profiles, as a hint."""
     names = sorted(path.stem for path in shipped_profiles_folder().glob("*.yaml"))
     return f"the shipped ones are named without path: {', '.join(names)}"
 

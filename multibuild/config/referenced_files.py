@@ -11,7 +11,7 @@ from pathlib import Path
 
 from multibuild.config.load import LoadedConfig
 from multibuild.config.problems import MAX_MESSAGE, MAX_PROBLEMS, MAX_QUOTED, Problem
-from multibuild.config.profiles import load_profile
+from multibuild.config.profiles import load_profile, names_profile_file, shipped_hint
 from multibuild.config.yaml_document import KeyPath, Place, dotted
 from multibuild.errors import ConfigError
 from multibuild.regular_file import is_file, is_folder, is_there
@@ -81,7 +81,7 @@ def _missing_of_all(images: Sequence[LoadedConfig], *, secrets: bool) -> Iterato
 
 def _missing(loaded: LoadedConfig, *, secrets: bool) -> list[Problem]:
     of_builds = (_missing_secrets, _missing_ssh_keys) if secrets else ()
-    checks = (_missing_sources, *of_builds, _missing_tls_files)
+    checks = (_missing_sources, *of_builds, _missing_tls_files, _missing_profiles)
     return [problem for check in checks for problem in check(loaded)] or [*_missing_targets(loaded)]
 
 
@@ -236,6 +236,15 @@ def _missing_tls_files(loaded: LoadedConfig) -> Iterator[Problem]:
                     message=f"there is no file {path}",
                     hint=f"a file of {what} in PEM form",
                 )
+
+
+def _missing_profiles(loaded: LoadedConfig) -> Iterator[Problem]:
+    builders: dict[KeyPath, str | None] = {("builder",): loaded.config.builder}
+    builders |= {("platforms", at, "builder"): e.builder for at, e in enumerate(loaded.config.platforms)}
+    for key, builder in builders.items():
+        if builder and names_profile_file(builder) and not is_file(loaded.project / builder):
+            message = f"there is no profile {loaded.project / builder}"
+            yield Problem(key=key, message=message, hint=shipped_hint())
 
 
 def _nearby(project: Path, context: Path) -> str:

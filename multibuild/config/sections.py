@@ -11,9 +11,19 @@ from typing import Annotated, Any, Literal, Self, cast, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from multibuild.config.field_types import LiteralPlatform, MemorySize, PlatformName, Seconds, Tag, Text
+from multibuild.config.field_types import (
+    LiteralPlatform,
+    MemorySize,
+    PlatformName,
+    Seconds,
+    Tag,
+    Text,
+    refuse_boolean,
+)
 from multibuild.config.problems import invalid
+from multibuild.errors import UsageError
 from multibuild.frozen import frozen
+from multibuild.oci.reference import Reference
 
 TextMap = dict[str, Text]
 OutputKind = Literal["registry", "oci", "oci-archive", "docker"]
@@ -141,7 +151,7 @@ class PlatformEntry(Section):
     """Instead of the common one."""
     memory: MemorySize | None = None
     """How much memory each RUN may use, in bytes or like 512m or 2g. Needs buildx 0.35 and BuildKit 0.31."""
-    cpus: Annotated[float, Field(ge=0.01, le=10_000)] | None = None
+    cpus: Annotated[float, BeforeValidator(refuse_boolean), Field(ge=0.01, le=10_000)] | None = None
     """How many processors' time each RUN may use, like 1.5. Needs the same."""
     runner: str | None = None
     """The CI runner that builds it, for `matrix`: a GitHub label, or a tag of a GitLab runner."""
@@ -173,7 +183,7 @@ class Emulators(Section):
 class Retry(Section):
     """How often a platform is tried when the failure may pass, waiting longer each time."""
 
-    attempts: int = Field(default=3, ge=1, le=100)
+    attempts: Annotated[int, BeforeValidator(refuse_boolean)] = Field(default=3, ge=1, le=100)
     """Attempts in all."""
     initial: Seconds = 5.0
     """The first wait."""
@@ -231,7 +241,24 @@ def _check_staging(value: str) -> str:
             f"'{value}' would stage all platforms under one name",
             hint="use {arch} or {slug} in it, or write auto, digest or tag",
         )
+    try:
+        staged = Reference.parse(_with_examples(value))
+    except UsageError:
+        staged = None
+    if staged is None or staged.digest:
+        raise invalid(f"'{value}' makes no image reference", hint="like {image}-{arch}:{tag}")
     return value
+
+
+def _with_examples(staging: str) -> str:
+    for name, example in (
+        ("image", "r.example/app"),
+        ("arch", "arm-v7"),
+        ("slug", "linux-arm-v7"),
+        ("tag", "1"),
+    ):
+        staging = staging.replace(f"{{{name}}}", example)
+    return staging
 
 
 def _check_output(value: str) -> str:
@@ -239,9 +266,10 @@ def _check_output(value: str) -> str:
     if (value in {"registry", "docker"}) or (kind in {"oci", "oci-archive"} and colon and path):
         return value
     near = get_close_matches(kind, get_args(OutputKind), n=1)
+    places = {"oci": f":{path or 'DIR'}", "oci-archive": f":{path or 'FILE'}"}
     raise invalid(
         f"must be registry, oci:DIR, oci-archive:FILE or docker, not '{value}'",
-        hint=f"perhaps you meant {near[0]}{colon}{path}" if near else "like oci:out",
+        hint=f"perhaps you meant {near[0]}{places.get(near[0], '')}" if near else "like oci:out",
     )
 
 

@@ -121,7 +121,7 @@ def read_document(path: Path) -> Document:
     """Read a file whose root is a mapping; ConfigError with the location of a YAML error."""
     text = _read_text(path)
     node = _compose(text, str(path))
-    if node is None:
+    if node is None or (isinstance(node, yaml.ScalarNode) and not node.value):
         raise ConfigError(
             f"{path}:1:1: the file is empty", hint="`multibuild init` writes a commented example"
         )

@@ -244,9 +244,17 @@ def test_flags_override_the_file(tmp_path):
     assert config.destinations == ("x/y",)
 
 
+@pytest.mark.parametrize("name", ["aarch64", "linux/arm64", "arm64", "linux/arm64/v8", "1"])
+def test_set_selects_a_platform_in_any_spelling(tmp_path, name):
+    text = "version: 1\nimage: a/b\nplatforms: [amd64, aarch64]\n"
+    config = load(tmp_path, text, sets=(f"platforms.{name}.timeout=3m",)).config
+    assert [entry.timeout for entry in config.platforms] == [None, 180]
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
+        ({"sets": ("tags.0=x",)}, "--set tags.0: tags: must be a list"),
         ({"sets": ("image.x=1",)}, "image is no mapping"),
         ({"sets": ("timeout=never",)}, "--set timeout: timeout: must be a duration"),
         ({"sets": ("args=[",)}, "--set args:1:2: is not YAML"),
