@@ -5,6 +5,8 @@ Redaction is for people and files. What docker gets is never redacted.
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -74,8 +76,11 @@ _HEADERS = tuple(
         ("(?:set-)?cookie", r"(?=[^\r\n\"'\\]{0,200}=)[^\r\n\"'\\]+"),
     )
 )
-_BUILD_SECRET = re.compile(r"(?<![^,])(?!(?:id|src|source|env|type)=)([\w-]*)=[^,]*")
-"""A field of `--secret` that buildx does not know, as `value=`."""
+_LIST_FLAGS = frozenset({"--secret", "--cache-from", "--cache-to", "--output", "--attest"})
+"""Flags of buildx with a CSV record of attributes."""
+
+_PLACES_OF_SECRETS = frozenset({"id", "src", "source", "env", "type"})
+"""Attributes of `--secret`; any other, as `value`, may be the secret itself."""
 
 _HEADER_WORDS = ("authorization", "-token", "x-", "cookie", "bearer")
 _BEARER = re.compile(r"\b(bearer[ \t]{1,8})[\w.~+/-]{20,}=*", re.IGNORECASE)
@@ -132,7 +137,7 @@ def _word(before: str, word: str) -> str:
 
 def redacted_command(argv: Sequence[str]) -> str:
     """Return a command for a shell, without the values of build arguments, which may be secret."""
-    return shlex.join(map(redacted, _without_values(argv)))
+    return shlex.join(redacted_arguments([*_without_values(argv)]))
 
 
 def redacted_url(url: str) -> str:
@@ -174,10 +179,33 @@ def _argument(before: str, word: str) -> str:
     is_build_argument = before == "--build-arg" or word.startswith("--build-arg=")
     if is_build_argument and equals and is_secret_name(name):
         return word[: word.index(name) + len(name)] + f"={REDACTED}"
-    if before == "--secret" or word.startswith("--secret="):
-        fields = word.removeprefix("--secret=")
-        return word[: len(word) - len(fields)] + _BUILD_SECRET.sub(rf"\1={REDACTED}", fields)
-    return redacted(word)
+    flag, equals, record = word.partition("=")
+    if equals and flag in _LIST_FLAGS:
+        return f"{flag}={_record(flag, record)}"
+    return _record(before, word) if before in _LIST_FLAGS else redacted(word)
+
+
+def _record(flag: str, text: str) -> str:
+    """Return a CSV record of attributes without those that are secrets by their name, wherever they stand."""
+    try:
+        fields = next(csv.reader([text]), [])
+    except csv.Error:  # which buildx cannot read either
+        return REDACTED
+    shown = [_field(flag, field) for field in fields]
+    if shown == fields:
+        return redacted(text)
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(shown)
+    return redacted(line.getvalue())
+
+
+def _field(flag: str, field: str) -> str:
+    name, equals, _ = field.partition("=")
+    key = name.strip().lower()
+    is_secret = key not in _PLACES_OF_SECRETS if flag == "--secret" else equals and is_secret_name(key)
+    if not is_secret:
+        return field
+    return f"{name}={REDACTED}" if equals else REDACTED
 
 
 def _without_values(argv: Sequence[str]) -> Iterator[str]:

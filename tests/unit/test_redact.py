@@ -1,6 +1,7 @@
 """What is redacted of commands, URLs and headers, and what stays as it is."""
 
 import json
+import shlex
 import time
 
 import pytest
@@ -141,6 +142,50 @@ def test_arguments_are_redacted_by_name_and_by_url():
 def test_a_logged_command_has_no_values_of_build_arguments_and_no_secret_of_a_url():
     argv = ["buildx", "--build-arg", "A=1", "--build-arg=B=2", f"https://u:{SECRET}@h/x?token={SECRET}#main"]
     assert redacted_command(argv) == "buildx --build-arg A --build-arg=B 'https://***@h/x?token=***#main'"
+
+
+@pytest.mark.parametrize("flag", ["--cache-from", "--cache-to", "--secret", "--output", "--attest"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        f"token={SECRET},type=gha",
+        f"secret_access_key={SECRET},type=s3,bucket=b",
+        f"type=s3, secret_access_key={SECRET}",
+        f'type=s3,"secret_access_key={SECRET}"',
+        f'"token={SECRET},and a comma",type=gha',
+        f'type=s3,"session_token=a,{SECRET}",bucket=b',
+        f'type=s3,"session_token=say ""{SECRET}"""',
+        f"type=s3,session_token={SECRET}\nbucket=b",
+    ],
+)
+def test_an_attribute_that_is_a_secret_is_in_no_command_wherever_it_stands_in_its_list(flag, fields):
+    for argv in (["build", flag, fields, "."], ["build", f"{flag}={fields}", "."]):
+        shown = redacted_arguments(argv)
+        assert SECRET not in f"{shown}{redacted_command(argv)}"
+        assert "and a comma" not in str(shown)
+        assert redacted_arguments(shown) == shown
+
+
+@pytest.mark.parametrize("fields", [f"id=a,value={SECRET}", f'"id=a","value={SECRET}"', f"id=a,{SECRET}"])
+def test_what_is_no_place_of_a_secret_is_in_no_command(fields):
+    for argv in (["build", "--secret", fields], ["build", f"--secret={fields}"]):
+        assert SECRET not in f"{redacted_arguments(argv)}{redacted_command(argv)}"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "type=registry,ref=r.example:5000/app:cache,mode=max",
+        "r.example/app",
+        'id=a,"src=a,b"',
+        "id=a, src=b",
+        "",
+    ],
+)
+def test_attributes_that_are_no_secrets_stay_as_they_are(fields):
+    argv = ["build", "--cache-to", fields, "--secret=id=b,src=c,type=file", f"--cache-from={fields}"]
+    assert redacted_arguments(argv) == argv
+    assert redacted_command(argv) == shlex.join(argv)
 
 
 def test_a_requests_url_has_neither_user_nor_query():
