@@ -13,6 +13,7 @@ from multibuild.engine.docker import BuilderInfo, BuilderNode, NewBuilder
 from multibuild.frozen import frozen
 from multibuild.host.buildkitd_toml import listed_files, resolved_configuration, same_configuration
 from multibuild.host.own_builders import OwnBuilder
+from multibuild.redact import is_secret_name
 
 
 @frozen
@@ -66,7 +67,7 @@ def _node_differences(
     for key in sorted({*options, *node.driver_opts}):
         expected, actual = options.get(key), node.driver_opts.get(key)
         if expected != actual:
-            differences.append(f"{key} is {actual or 'not set'}, wanted {expected or 'not set'}")
+            differences.append(_option_difference(key, actual, expected))
     # A builder that was made without a file may have got the account's own default of buildx.
     was_configured = own is not None and own.configured
     if (target.buildkitd or was_configured) and not same_configuration(
@@ -74,6 +75,16 @@ def _node_differences(
     ):
         differences.append("buildkitd.toml differs")
     return differences
+
+
+def _option_difference(key: str, actual: str | None, expected: str | None) -> str:
+    """Return how an option differs; of one that is named like a secret only whether it is set."""
+    if is_secret_name(key) and actual and expected:
+        return f"{key} is another one than wanted"
+    shown = [
+        ("set" if is_secret_name(key) else value) if value else "not set" for value in (actual, expected)
+    ]
+    return f"{key} is {shown[0]}, wanted {shown[1]}"
 
 
 def is_container_of(builder: BuilderInfo, container: BuilderContainer) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shlex
 import shutil
 from collections.abc import Sequence
 
@@ -82,7 +83,7 @@ def _run(destination: Destination, command: Sequence[str]) -> ChildResult:
 
 def _docker_version(destination: Destination) -> tuple[str, ...]:
     """Return docker's command; the remote account's shell reads the words again."""
-    socket = ("--host", f"unix://{destination.socket}") if destination.socket else ()
+    socket = ("--host", shlex.quote(f"unix://{destination.socket}")) if destination.socket else ()
     template = "'docker={{.Server.Version}} {{.Server.Os}}/{{.Server.Arch}}'"
     return ("docker", *socket, "version", "--format", template)
 

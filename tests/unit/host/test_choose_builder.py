@@ -268,6 +268,16 @@ def test_an_edited_profile_is_drift(changed, words):
     assert not drift.loses_cache
 
 
+@pytest.mark.parametrize("name", ["env.AWS_SECRET_ACCESS_KEY", "env.GITHUB_TOKEN", "env.DB_PASSWORD"])
+def test_an_option_that_is_named_like_a_secret_is_drift_without_its_values(name):
+    before = edited(driver_opts={name: "Secret-before"})
+    engine = engine_with(created_from(before))
+    (drift,) = by_profile(edited(driver_opts={name: "Secret-after"}), engine, ours("team")).mend
+    assert str(drift) == f"team: {name} is another one than wanted"
+    (drift,) = by_profile(edited(driver_opts={}), engine, ours("team")).mend
+    assert str(drift) == f"team: {name} is set, wanted not set"
+
+
 def test_the_same_difference_in_a_foreign_builder_is_an_error():
     changed, engine = edited(image="registry.example.org/buildkit:2"), engine_with(created_from(CONTAINER))
     with pytest.raises(
