@@ -150,4 +150,4 @@ def remove_stale(runs: Iterable[RunDirectory], current: RunDirectory) -> None:
 
 
 def _entries(run: RunDirectory) -> tuple[Path, ...]:
-    return tuple(run.children.iterdir()) if run.children.is_dir() else ()
+    return tuple(run.children.iterdir()) if run.has_children else ()

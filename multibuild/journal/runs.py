@@ -109,9 +109,11 @@ class RunDirectory:
         remove_tree(self.path)
 
     def remove_children(self) -> None:
-        """Delete the children that no registry holds, of all images. OSError."""
-        for folder in (self.folder, *(self.path / "images").glob("*")):
-            remove_tree(folder / "children")
+        """Delete the children that no registry holds, of all images, and none through a link. OSError."""
+        names = sorted(path.name for path in (self.path / "images").glob("*"))
+        for view in (self, *map(self.of_image, names)):
+            if view.has_children:
+                remove_tree(view.children)
 
     @property
     def plan_path(self) -> Path:
@@ -132,6 +134,12 @@ class RunDirectory:
     def children(self) -> Path:
         """The directory of children that no registry holds: an OCI layout for each platform, named by its slug."""
         return self.folder / "children"
+
+    @property
+    def has_children(self) -> bool:
+        """Whether there is a directory of children, through no link: what is in it may be removed."""
+        above = (self.folder.parent, self.folder) if self.image else ()
+        return all(map(is_plain_directory, (*above, self.children)))
 
     def create(self) -> None:
         """Create the directories of logs and, for an image, its own. OSError."""

@@ -59,7 +59,7 @@ def clean_up(
             with _registries(images, on_wait) as registries:
                 refused = _staged(expired, retained, registries, outcome, dry_run=dry_run)
             for run in expired:
-                if any(view.children.is_dir() for view in run.views()):
+                if any(view.has_children for view in run.views()):
                     _delete(f"children {run.children}", run.remove_children, outcome, dry_run=dry_run)
         if "runs" in kinds and refused:
             outcome.stays.append(f"{len(expired)} runs: they name children that could not be deleted yet")

@@ -16,7 +16,7 @@ from multibuild.errors import EnvironmentFault, MultibuildError
 from multibuild.files import UnsafeFile, open_private, read_plain, remove_tree
 from multibuild.journal.events import PlatformEnded, RunStarted
 from multibuild.journal.journal import Journal, read_journal
-from multibuild.journal.local_children import export_folder
+from multibuild.journal.local_children import export_folder, remove_stale
 from multibuild.journal.runs import State, open_log
 
 NOW = datetime(2026, 11, 24, 15, 45, 1, tzinfo=UTC)
@@ -262,6 +262,29 @@ def test_a_run_with_its_children_somewhere_else_is_no_run(state, treasure):
     run.children.symlink_to(treasure)
     assert state.runs() == ()
     assert not run.is_own()
+
+
+@pytest.mark.parametrize("place", ["images", "images/app", "images/app/children"])
+def test_children_of_an_image_that_are_somewhere_else_are_not_removed(state, tmp_path, place):
+    outside = tmp_path / "outside"
+    precious = [outside / folder / ".part" for folder in (".", "children", "app/children")]
+    for folder in precious:
+        folder.mkdir(parents=True)
+    run = state.new_run(NOW)
+    (run.path / place).parent.mkdir(parents=True, exist_ok=True)
+    (run.path / place).symlink_to(outside)
+    run.remove_children()
+    remove_stale(state.of_image("app").runs(), state.new_run(NOW).of_image("app"))
+    assert all(folder.is_dir() for folder in precious)
+
+
+def test_children_of_each_image_are_removed(state):
+    run = state.new_run(NOW)
+    for name in ("app", "worker"):
+        run.of_image(name).create()
+        export_folder("linux-amd64", run.of_image(name))
+    run.remove_children()
+    assert not [*run.path.rglob("children")]
 
 
 def test_links_in_a_run_are_removed_and_not_followed(state, treasure):

@@ -38,14 +38,18 @@ def test_an_answer(fake_ssh):
     assert words[-3:-1] == ["version", "--format"]
 
 
-@pytest.mark.parametrize("path", ["/run/$(id)/d.sock", "/run/a b;id", "/run/`id`", "/run/x'y", "/run/user/1000/d.sock"])
+@pytest.mark.parametrize(
+    "path", ["/run/$(id)/d.sock", "/run/a b;id", "/run/`id`", "/run/x'y", "/run/user/1000/d.sock"]
+)
 def test_the_shell_of_that_machine_reads_the_path_of_a_socket_as_one_word(fake_ssh, path):
     arguments = fake_ssh(ANSWER)
     check_docker(f"{ADDRESS}{path}")
     words = arguments.read_text().splitlines()
     remote = shlex.split(" ".join(words[words.index("docker") :]))
     assert remote[:4] == ["docker", "--host", f"unix://{path}", "version"]
-    shell = subprocess.run(["sh", "-c", f'printf "%s\\n" {words[words.index("--host") + 1]}'], capture_output=True, text=True)
+    shell = subprocess.run(
+        ["sh", "-c", f'printf "%s\\n" {words[words.index("--host") + 1]}'], capture_output=True, text=True
+    )
     assert shell.stdout == f"unix://{path}\n"
 
 
