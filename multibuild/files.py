@@ -95,6 +95,12 @@ def make_parents(path: Path) -> None:
             parent.mkdir(mode=0o755, exist_ok=True)
 
 
+def make_private_directory(path: Path) -> None:
+    """Create a directory for this user alone, and its missing parents; one that is there keeps its mode."""
+    make_parents(path)
+    path.mkdir(mode=0o700, exist_ok=True)
+
+
 def remove_tree(path: Path) -> None:
     """Remove a directory of this user and everything in it; links in it are removed, never followed. OSError."""
     if not shutil.rmtree.avoids_symlink_attacks:

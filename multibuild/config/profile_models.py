@@ -15,6 +15,10 @@ from multibuild.ssh.destination import ADDRESS_HINT, SCHEME, Destination
 Driver = Literal["docker", "docker-container", "remote", "kubernetes"]
 
 
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+"""The name of a builder, which is also that of a file of ours."""
+
+
 def _check_ssh(endpoint: str, index: int) -> None:
     """Raise the problem of an ssh:// address that docker does not take."""
     if endpoint.startswith(SCHEME):
@@ -33,7 +37,7 @@ class Node(Section):
     """The buildx driver of this machine; the profile's by default. docker is the engine's own builder."""
     platforms: tuple[PlatformName, ...] = ()
     """The platforms it is meant for; what it has natively by default."""
-    name: str | None = None
+    name: str | None = Field(default=None, pattern=_NAME)
     """The builder's name; made from the profile's by default."""
     driver_opts: TextMap = Field(default_factory=dict)
     """Driver options of this machine, over the common ones (which are for the profile's driver)."""
@@ -44,7 +48,7 @@ class Profile(Section):
 
     driver: Driver = "docker-container"
     """The buildx driver."""
-    name: str = Field(default="multibuild", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    name: str = Field(default="multibuild", pattern=_NAME)
     """The buildx builder."""
     image: str | None = None
     """The BuildKit image (docker-container)."""

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, field
 from pathlib import Path
 
-from multibuild.files import read_plain, write_atomic
+from multibuild.files import make_private_directory, read_plain, write_atomic
 from multibuild.frozen import frozen
 from multibuild.journal.recorder import Say
 from multibuild.journal.runs import state_home
@@ -54,7 +54,7 @@ class OwnBuilders:
     @contextmanager
     def lock(self, say: Say) -> Iterator[None]:
         """Keep other runs of this account from creating, changing and removing builders meanwhile; wait for them."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_directory(self._folder)
         descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             try:
@@ -80,7 +80,7 @@ class OwnBuilders:
 
     def add(self, builder: OwnBuilder) -> None:
         """Record a builder, before it is created: a kill in between must not leave one without an owner."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_directory(self._folder)
         write_atomic(self._folder / f"{builder.name}.json", json.dumps(asdict(builder), indent=2) + "\n")
 
     def forget(self, name: str) -> None:

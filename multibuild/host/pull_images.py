@@ -12,6 +12,7 @@ from multibuild.engine.docker import Engine
 from multibuild.errors import EnvironmentFault
 from multibuild.failures.classify import classify
 from multibuild.failures.evidence import Evidence
+from multibuild.files import make_private_directory
 from multibuild.journal.recorder import Say
 from multibuild.retry_calls import Backoff, retry
 
@@ -67,7 +68,7 @@ def try_pull(engine: Engine, image: str, say: Say, *, without: str) -> bool:
         pull_if_missing(engine, image, say, without=without)
     except EnvironmentFault as error:
         say(f"{error.message}; going on without")
-        marker.parent.mkdir(parents=True, exist_ok=True)
+        make_private_directory(marker.parent)
         marker.touch()
         return False
     return True

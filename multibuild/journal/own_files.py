@@ -16,7 +16,7 @@ from pathlib import Path
 
 from multibuild.errors import EnvironmentFault
 from multibuild.files import (
-    make_parents,
+    make_private_directory,
     open_plain,
     open_private,
     read_plain,
@@ -54,8 +54,7 @@ _LAYER = re.compile(r"\.?v\d+-[0-9a-f]{64}\.json")
 
 def prepare_state_directory(path: Path) -> None:
     """Create a state directory, or make an existing one private. OSError, or EnvironmentFault for one of others."""
-    make_parents(path)
-    path.mkdir(exist_ok=True, mode=0o700)
+    make_private_directory(path)
     names = _names(path)
     require_owner(path)
     if names:

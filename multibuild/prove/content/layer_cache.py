@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from multibuild.files import read_plain, require_private_directory, write_atomic
+from multibuild.files import make_private_directory, read_plain, require_private_directory, write_atomic
 from multibuild.json_types import parse_json
 from multibuild.prove.content.layer_index import LayerIndex
 
@@ -95,7 +95,7 @@ class LayerCache:
         if path is None or _size(index) > MAX_FILE_BYTES:
             return
         with contextlib.suppress(OSError), self._lock:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private_directory(path.parent)
             require_private_directory(path.parent)
             write_atomic(path, json.dumps(index.as_json(), separators=(",", ":")))
             _prune(path.parent)

@@ -364,6 +364,16 @@ def test_a_node_that_does_not_fit_its_driver_is_invalid(node):
         Profile.model_validate({"driver": "docker-container", "nodes": [node]})
 
 
+@pytest.mark.parametrize(
+    "name", ["../../x", "a/b", "-x", "--keep-state", ".hidden", "a b", "", "a\nb", "a,b=c"]
+)
+def test_a_name_of_a_node_that_is_none_of_a_builder_is_invalid(name):
+    with pytest.raises(ValidationError, match="name"):
+        Profile.model_validate({"nodes": [{"name": name}]})
+    with pytest.raises(ValidationError, match="name"):
+        Profile.model_validate({"name": name})
+
+
 @pytest.mark.parametrize("name", ["container", "fleet", "kubernetes", "airgap"])
 def test_shipped_profiles_are_valid_and_their_files_are_toml(name):
     profile = load_profile(name, Path())

@@ -157,3 +157,13 @@ def test_files_of_others_are_never_removed(tmp_path):
     LayerCache(tmp_path).get_or_read("sha256:b", lambda: INDEX)
     assert (tmp_path / "model.bin").exists()
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_folders_above_the_cache_are_writable_for_their_owner_alone(tmp_path):
+    previous = os.umask(0)
+    try:
+        LayerCache(tmp_path / "a" / "state" / "layers").get_or_read("sha256:1", lambda: INDEX)
+    finally:
+        os.umask(previous)
+    folders = [tmp_path / "a", tmp_path / "a" / "state", tmp_path / "a" / "state" / "layers"]
+    assert not [path for path in folders if path.stat().st_mode & 0o022]

@@ -1,5 +1,8 @@
 """Builders that `clean --only builders` removes, and those that stay."""
 
+import os
+import stat
+
 import pytest
 from fakes.engine import FakeEngine, builder
 
@@ -57,3 +60,17 @@ def test_a_dry_run_changes_nothing(record):
     assert clean(record, engine, dry_run=True).removed == ["builder team and its cache"]
     assert engine.calls == []
     assert record.all() == (OURS,)
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o002, 0o077])
+def test_the_record_of_builders_is_private_whatever_the_umask(tmp_path, umask):
+    folder = tmp_path / "state" / "multibuild" / "builders"
+    previous = os.umask(umask)
+    try:
+        with OwnBuilders(folder).lock(print):
+            OwnBuilders(folder).add(OURS)
+    finally:
+        os.umask(previous)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert not [path for path in (folder.parent, folder.parent.parent) if path.stat().st_mode & 0o022]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
