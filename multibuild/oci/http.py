@@ -21,7 +21,7 @@ from multibuild.oci.access.credentials import Credentials
 from multibuild.oci.access.proxies import Proxies, Proxy
 from multibuild.oci.access.refusals import Refusals
 from multibuild.oci.access.tls import tls_context
-from multibuild.oci.access.token_service import host_of
+from multibuild.oci.access.token_service import host_of, is_of_machine
 from multibuild.oci.access.transport import (
     MAX_LOGIN_BYTES,
     BoundedStream,
@@ -278,14 +278,15 @@ class HttpClient:
     def _require_tls(self, url: httpx.URL) -> httpx.URL:
         """Return a registry's URL with https: behind a proxy that terminates TLS, registries send http URLs.
 
-        Raises RegistryError for another host without TLS, and for a URL that is not of the web, such as a file's.
+        Raises RegistryError for another host without TLS, and for a URL that is not of the web, such as a file's, or at
+        an address of a machine's own, such as that of a cloud's metadata.
         """
         own = httpx.URL(self.settings.address)
-        if url.scheme not in {"http", "https"} or not url.raw_host:
-            place = f"a {url.scheme[:40]}: address" if url.scheme else "no host"
+        place = _wrong_place(url, own)
+        if place:
             raise RegistryError(
                 "invalid",
-                f"{self.settings.host} leads to {place}, not to one of http or https",
+                f"{self.settings.host} leads to {place}",
                 hint="no registry for people does that: is it the right one?",
             )
         if self.settings.is_plain_http or url.scheme == "https":
@@ -349,6 +350,16 @@ class HttpClient:
         self.budget.add_waiting(seconds, error.message)
         if self._on_wait is not None:
             self._on_wait(f"{error}; again in {seconds:.2g} s")
+
+
+def _wrong_place(url: httpx.URL, own: httpx.URL) -> str:
+    """Return where a URL leads that no registry may lead to, in words; empty for any other."""
+    if not url.raw_host or url.scheme not in {"http", "https"}:
+        place = f"a {url.scheme[:40]}: address" if url.scheme else "no host"
+        return f"{place}, not to one of http or https"
+    if url.raw_host != own.raw_host and is_of_machine(host_of(url)):
+        return f"{host_of(url)}, an address of a machine's own"
+    return ""
 
 
 def is_transient(error: RegistryError) -> bool:

@@ -39,7 +39,11 @@ CONFIG = {
     },
     "labels": {"org.example.url": "https://x:{Label}@host.example/x".format_map(SECRETS)},
     "cache": {
-        "from": ["type=s3,region=eu,bucket=b,secret_access_key={Cache}".format_map(SECRETS)],
+        "from": [
+            "type=s3,region=eu,bucket=b,secret_access_key={Cache}".format_map(SECRETS),
+            "secret_access_key={Cache},type=s3,region=eu,bucket=b".format_map(SECRETS),
+            'type=s3,region=eu,bucket=b,"session_token=a,{Cache}"'.format_map(SECRETS),
+        ],
         "to": ["type=gha,url=https://c:{CacheUrl}@cache.example/?a=1,scope=x-{{slug}}".format_map(SECRETS)],
     },
     "builder": "default",

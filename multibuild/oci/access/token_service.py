@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
+import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -79,7 +81,7 @@ class Origin:
             or not realm.raw_host
             or realm.userinfo
             or not _is_name(realm)
-            or _is_of_machine(host_of(realm))
+            or is_of_machine(host_of(realm))
         ):
             raise self._no_service(str(realm))
         if realm.scheme == "https" or self.insecure:
@@ -223,10 +225,18 @@ def _is_name(url: httpx.URL) -> bool:
         return False
 
 
-def _is_of_machine(host: str) -> bool:
+def is_of_machine(host: str) -> bool:
     """Whether it is an address that clouds give their metadata at (169.254.169.254), which no registry names."""
-    address = parse_address(host)
+    address = parse_address(host) or _resolved(host)
     return address is not None and (address.is_link_local or address.is_unspecified or address.is_multicast)
+
+
+def _resolved(host: str) -> ipaddress.IPv4Address | None:
+    """Return the address that resolvers read in `2852039166` or `0xa9.254.43518` (inet_aton(3)); None for a name."""
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    except OSError:
+        return None
 
 
 def _place(url: httpx.URL) -> str:

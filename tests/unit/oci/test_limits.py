@@ -311,6 +311,14 @@ def test_a_registry_that_does_not_take_an_upload_is_too_slow():
         ("https://cdn.example.org/a", "http://127.0.0.1:5000/a", "without TLS"),
         ("http://127.0.0.1:5000/a", "file:///a", "file:"),
         ("http://127.0.0.1:5000/a", "ldap://127.0.0.1/a", "ldap:"),
+        ("http://127.0.0.1:5000/a", "http://169.254.169.254/latest/meta-data", "a machine's own"),
+        ("http://127.0.0.1:5000/a", "http://169.254.169.254:80/latest/meta-data", "a machine's own"),
+        ("http://127.0.0.1:5000/a", "http://2852039166/latest/meta-data", "a machine's own"),
+        ("http://127.0.0.1:5000/a", "http://0xa9.254.43518/latest/meta-data", "a machine's own"),
+        ("http://127.0.0.1:5000/a", "http://[::ffff:169.254.169.254]/latest", "a machine's own"),
+        ("http://127.0.0.1:5000/a", "http://[fe80::1]/a", "a machine's own"),
+        ("http://127.0.0.1:5000/a", "http://0.0.0.0:2375/a", "a machine's own"),
+        ("https://cdn.example.org/a", "https://169.254.169.254/a", "a machine's own"),
     ],
 )
 def test_a_redirect_to_less_safety_is_refused(source, target, words):
@@ -318,6 +326,13 @@ def test_a_redirect_to_less_safety_is_refused(source, target, words):
     response = httpx.Response(307, headers={"Location": target}, request=httpx.Request("GET", source))
     with pytest.raises(RegistryError, match=words):
         http._redirected(response)
+
+
+def test_a_registry_that_is_at_such_an_address_may_lead_to_itself():
+    http = HttpClient(RegistrySettings(host="169.254.7.7:5000", insecure=True))
+    request = httpx.Request("GET", "http://169.254.7.7:5000/v2/a")
+    response = httpx.Response(307, headers={"Location": "http://169.254.7.7:5000/b"}, request=request)
+    assert http._redirected(response) == "http://169.254.7.7:5000/b"
 
 
 def test_a_redirect_to_a_file_is_refused_at_once():
