@@ -1,6 +1,7 @@
 """Gates: programs that say yes, no or nothing, limits on sizes, and what becomes of the children."""
 
 import asyncio
+import io
 import os
 import stat
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ from multibuild.plan.host_facts import assumed_facts
 from multibuild.plan.plan import make_plan
 from multibuild.platforms import Platform
 from multibuild.prove.gates.find_programs import missing_programs
+from multibuild.prove.gates.output import BoundedOutput
 from multibuild.prove.gates.stage import GatesRun, pass_gates
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -304,6 +306,36 @@ def test_secrets_of_the_environment_are_in_no_output(gates, monkeypatch):
         gates.pass_(gate('echo "$A_KEY"; echo "$COSIGN_PASSWORD, $PLAIN"; exit 1'))
     assert gates.log() == "***\n***\n***\n***, to be seen\n"
     assert gates.outcome().detail == "***\n***\n***\n***, to be seen"
+
+
+SECRET = "Hunter2-" * 8
+
+
+@pytest.mark.parametrize("piece", [1000, 4096, 65536])
+@pytest.mark.parametrize("total", [60_000, 150_000, 2**20 + 30_000, 2**20 + 200_000])
+@pytest.mark.parametrize("separator", [b" ", b"\n"])
+def test_no_half_of_a_secret_is_in_an_output_wherever_it_is_cut(total, piece, separator):
+    word = SECRET.encode() + separator
+    for shift in range(0, len(word), 13):
+        log = io.StringIO()
+        output = BoundedOutput(log, (SECRET,))
+        whole = b"." * shift + separator + word * (total // len(word))
+        for at in range(0, len(whole), piece):
+            output.feed(whole[at : at + piece])
+        output.close()
+        assert "Hunter" not in log.getvalue()
+        assert "unter2-" not in log.getvalue()
+        assert "nter2" not in "".join(output.last_lines())
+
+
+def test_a_long_line_is_whole_in_the_log():
+    log = io.StringIO()
+    output = BoundedOutput(log)
+    text = "".join(f"{number:07}," for number in range(60_000))
+    for at in range(0, len(text), 10_000):
+        output.feed(text[at : at + 10_000].encode())
+    output.close()
+    assert log.getvalue() == f"{text}\n"
 
 
 def test_output_is_harmless(gates):
