@@ -47,14 +47,16 @@ def _usage_error(error: Exception) -> int:
 
 
 def _bug(error: Exception) -> int:
-    """Print an unexpected error and the path of its traceback, which holds no secret of a URL."""
+    """Print an unexpected error and the path of its traceback: printable, and without the secrets of URLs."""
     import tempfile
     import traceback
 
     from multibuild.redact import redacted
+    from multibuild.terminal import printable
 
-    with tempfile.NamedTemporaryFile("w", prefix="multibuild-crash-", suffix=".log", delete=False) as file:
-        file.write(redacted("".join(traceback.format_exception(error))))
+    text = redacted(printable("".join(traceback.format_exception(error))))
+    with tempfile.NamedTemporaryFile(prefix="multibuild-crash-", suffix=".log", delete=False) as file:
+        file.write(text.encode("utf-8", "replace"))
     print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
     print(f"hint:  this is a bug in multibuild; what happened is in {file.name}", file=sys.stderr)
     return 1

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from multibuild.cli.streams import live
+from multibuild.redact import redacted
 from multibuild.report.failure_lines import failed_proof
 from multibuild.report.gates import gate_end, not_passed
 from multibuild.terminal import one_line, printable
@@ -138,8 +139,11 @@ def annotation(level: str, properties: Mapping[str, str], message: str) -> str:
 
 
 def _escape(text: str, more: str) -> str:
-    """Escape as the runner unescapes: % first, then line ends, then the delimiters of a property (`more`)."""
-    escaped = printable(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    """Escape as the runner unescapes: % first, then line ends, then the delimiters of a property (`more`).
+
+    Without secrets: commands pass no filter.
+    """
+    escaped = redacted(printable(text)).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     for character in more:
         escaped = escaped.replace(character, f"%{ord(character):02X}")
     return escaped

@@ -210,6 +210,23 @@ def test_a_crash_file_has_no_secret(project, tmp_path, capfd, monkeypatch):
     assert leaks({**crash, "stderr": printed.err}) == []
 
 
+def test_a_crash_file_commands_no_terminal_whatever_the_error_quotes(project, tmp_path, capfd):
+    from multibuild.cli.error_handler import exit_code
+    from multibuild.cli.streams import harmless_streams
+
+    name = "a\x1b]0;owned\x07b\u202egnp\x9b31m\udcffé"
+
+    def crash():
+        raise RuntimeError(name)
+
+    with harmless_streams():
+        assert exit_code(crash) == 1
+    assert "hint:  this is a bug" in capfd.readouterr().err
+    (text,) = texts_below(tmp_path / "scratch").values()
+    assert "RuntimeError: ab" in text
+    assert not set(text) & set("\x1b\x07\x9b\u202e")
+
+
 @pytest.mark.parametrize(
     "words",
     [

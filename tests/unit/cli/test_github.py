@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from multibuild.cli.github import MAX_SUMMARY_BYTES, annotate, announce, command, outputs, summary
+from multibuild.cli.github import MAX_SUMMARY_BYTES, annotate, annotation, announce, command, outputs, summary
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -100,6 +100,14 @@ def test_a_file_that_cannot_be_written_is_a_warning(tmp_path, capsys):
 
 def test_without_an_index_the_digest_is_empty():
     assert read_outputs(outputs(report(platform(), index=False)))["digest"] == ""
+
+
+def test_an_annotation_has_no_secret_of_a_url():
+    """It passes no filter: it is a command itself."""
+    url = "https://u:hunter2@h.example/x"
+    line = annotation("error", {"file": url, "title": url}, f"{url} and\n{url}?token=hunter2")
+    assert "hunter2" not in line
+    assert line.count("h.example") == 4
 
 
 def test_a_failed_platform_is_an_annotation():
