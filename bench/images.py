@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bench.builds import FAILED, FAILURES, WORK, Size
-from bench.measure import Case, Contestant, one_after_another
+from bench.measure import Case, Command, Contestant, one_after_another
 from bench.own import own_use
-from bench.project import BASE, TWELVE, Project, pushed
+from bench.project import BASE, TWELVE, Project, buildx, index_of, pushed, slug
 
 IMAGES = tuple(f"image-{number}" for number in range(12))
 FOUR = ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/s390x")
@@ -50,6 +51,22 @@ class Images(Project):
         }
         return {"group": {"default": {"targets": list(targets)}}, "target": targets}
 
+    def a_process_each(self) -> Command:
+        """Return a build per image and platform, three at a time for each processor as ours, and an index per image.
+
+        It is the work of ours without an orchestrator.
+        """
+        output = pushed(f"{self.image}/$1:hand-$3")
+        build = f"{buildx()} build --builder default --pull --target $1 --platform $2 --output {output} ."
+        units = "".join(f"{name} {p} {slug(p)}\n" for name in self.names for p in self.platforms)
+        indexes = " && ".join(
+            f"{buildx()} {index_of(f'{self.image}/{name}', 'hand', self.platforms)}" for name in self.names
+        )
+        script = (
+            f"printf '{units}' | xargs -P {3 * (os.cpu_count() or 1)} -L 1 sh -c '{build}' sh && {indexes}"
+        )
+        return Command(argv=("sh", "-c", script), cwd=self.folder)
+
 
 def cold(scratch: Path, size: Size) -> Case:
     """Return the case of twelve images for four platforms, nothing cached: a stage of all, and a step of each."""
@@ -66,6 +83,11 @@ def _cold(project: Images, work: str = "") -> Case:
         name=f"{_size(project)}, {work}cold",
         ours=Contestant(name="multibuild all", run=project.ours("--progress", "quiet"), before=project.write),
         peers=(Contestant(name="bake", run=project.bake(), before=project.write),),
+        floors=(
+            Contestant(
+                name="floor: a process each, by hand", run=project.a_process_each(), before=project.write
+            ),
+        ),
         target=1.0,
     )
 

@@ -132,25 +132,24 @@ class Project:
         argv = ("docker", "buildx", "bake", "--builder", "default", "--allow", "fs=*", "--file", "bake.json")
         return Command(argv=argv, cwd=self.folder, codes=codes)
 
-    def by_hand(self, *, tries: int = 1) -> Command:
-        """Return a build per platform, as many processes at a time as processors, and one index of them.
+    def by_hand(self, *, tries: int = 1, at_once: int | None = None) -> Command:
+        """Return a build per platform, as many at a time as there are processors (or `at_once`), and one index of them.
 
         It is the work of ours without an orchestrator.
         """
         output = pushed(f"{self.image}:hand-$2")
         build = f"{buildx()} build --builder default --pull --platform $1 --output {output} ."
         platforms = "".join(f"{platform} {slug(platform)}\n" for platform in self.platforms)
-        script = (
-            f"printf '{platforms}' | xargs -P {os.cpu_count()} -L 1 sh -c '{' || '.join([build] * tries)}' sh && "
-            f"{buildx()} {self._index('hand')}"
-        )
+        each = f"xargs -P {at_once or os.cpu_count()} -L 1 sh -c '{' || '.join([build] * tries)}' sh"
+        index = index_of(self.image, "hand", self.platforms)
+        script = f"printf '{platforms}' | {each} && {buildx()} {index}"
         return Command(argv=("sh", "-c", script), cwd=self.folder)
 
     def bake_and_index(self) -> Command:
         """Return bake by the plugin's own binary, and one index of what it pushed."""
         script = (
             f"{buildx()} bake --builder default --allow 'fs=*' --file bake.json && "
-            f"{buildx()} {self._index('bake')}"
+            f"{buildx()} {index_of(self.image, 'bake', self.platforms)}"
         )
         return Command(argv=("sh", "-c", script), cwd=self.folder)
 
@@ -161,12 +160,10 @@ class Project:
             f"--output {pushed(f'{self.image}:loop-{slug(platform)}')} ."
             for platform in self.platforms
         )
-        return Command(argv=("sh", "-c", f"{steps} && docker buildx {self._index('loop')}"), cwd=self.folder)
-
-    def _index(self, way: str) -> str:
-        """Return the arguments for one index of the children that were pushed as `way-PLATFORM`."""
-        children = " ".join(f"{self.image}:{way}-{slug(platform)}" for platform in self.platforms)
-        return f"imagetools create --builder default --tag {self.image}:{way} {children}"
+        return Command(
+            argv=("sh", "-c", f"{steps} && docker buildx {index_of(self.image, 'loop', self.platforms)}"),
+            cwd=self.folder,
+        )
 
 
 @functools.cache
@@ -175,6 +172,12 @@ def buildx() -> str:
     form = '{{range .ClientInfo.Plugins}}{{if eq .Name "buildx"}}{{.Path}}{{end}}{{end}}'
     argv = ("docker", "info", "--format", form)
     return subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
+def index_of(image: str, way: str, platforms: Sequence[str]) -> str:
+    """Return buildx's arguments for one index of the children that were pushed as `IMAGE:way-PLATFORM`."""
+    children = " ".join(f"{image}:{way}-{slug(platform)}" for platform in platforms)
+    return f"imagetools create --builder default --tag {image}:{way} {children}"
 
 
 def pushed(name: str) -> str:

@@ -106,6 +106,9 @@ def _case(name: str, project: RealProject, target: float) -> Case:
         name=name,
         ours=contestant("multibuild all", project.ours("--progress", "quiet")),
         peers=(contestant("one solve", project.one_solve()), contestant("bake", project.bake())),
+        floors=(
+            contestant("floor: a process each, by hand", project.by_hand(at_once=len(project.platforms))),
+        ),
         target=target,
     )
 
