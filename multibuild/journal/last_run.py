@@ -74,10 +74,15 @@ class LastRun:
     children: Mapping[str, RecordedChild]
 
 
-def last_run(runs: Iterable[RunDirectory]) -> LastRun | None:
-    """Return the newest run in which a platform ended; `runs` are newest first."""
+def last_run(runs: Iterable[RunDirectory], *, image: str = "") -> LastRun | None:
+    """Return the newest run in which a platform ended; `runs` are newest first.
+
+    With `image` runs of other images do not count: several configs may share a directory, and so its state.
+    """
     for run in runs:
         plan = run.load_plan()
+        if image and plan and plan.get("image", image) != image:
+            continue
         events = run.events()
         if plan and "platforms" in plan and any(isinstance(event, PlatformEnded) for event in events):
             return LastRun(run=run.id, plan=plan, children=recorded_children(plan, events))

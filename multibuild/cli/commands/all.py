@@ -53,7 +53,7 @@ def _run(request: RunRequest, command: Literal["build", "publish"]) -> int:
             hint="write `multibuild plan --commands`, or add --dry-run",
         )
     project = load_project(request)
-    check_before_run(request, project, publishes=command == "publish")
+    check_before_run(request, project, builds=True, publishes=command == "publish")
     if request.if_changed and _is_unchanged(request, project, command):
         return 0
     recalled = recall(request, project) if request.if_changed and command == "publish" else {}
@@ -69,15 +69,16 @@ def _require_clean(request: RunRequest, project: LoadedProject) -> None:
     require_clean(project.images, chosen_platforms(request), request.say)
 
 
-def check_before_run(request: Request, project: LoadedProject, *, publishes: bool) -> None:
+def check_before_run(request: Request, project: LoadedProject, *, builds: bool, publishes: bool) -> None:
     """Raise ConfigError or UsageError for missing files, variables or platforms before a run starts."""
     from multibuild.config.referenced_files import check_environment, check_files, check_signing
     from multibuild.plan.plan import choose_images, require_listed
 
-    # Who merges what was handed over builds nothing: the secrets of builds stay where builds are.
-    check_files(*project.images, secrets=not request.handed_over)
-    for loaded in project.images if not request.handed_over else ():
-        check_environment(loaded, os.environ)
+    # What builds nothing needs no secrets of builds: they stay on the machines that build.
+    check_files(*project.images, secrets=builds)
+    for loaded in project.images:
+        if builds:
+            check_environment(loaded, os.environ)
         if publishes:
             check_signing(loaded, os.environ)
     if request.report is not None and not request.report.absolute().parent.is_dir():

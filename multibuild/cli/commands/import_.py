@@ -41,7 +41,7 @@ def import_(request: ImportRequest) -> int:
     from multibuild.workflow.merge.source_runs import find_runs
 
     project = load_project(request)
-    check_files(*project.images)
+    check_files(*project.images, secrets=False)
     plans = plans_offline(request, project)
     sources = check_runs(plans, [run for folder in request.runs for run in find_runs(folder)])
     if not sources:

@@ -179,7 +179,7 @@ def _merge_last_run(request: MergeRequest) -> int:
     if request.dry_run:
         _preview(request, project)
         return 0
-    check_before_run(request, project, publishes=True)
+    check_before_run(request, project, builds=False, publishes=True)
     return start(request, project, "merge")
 
 

@@ -15,7 +15,7 @@ from multibuild.terminal import columns, human_seconds
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
     from multibuild.config.project import LoadedProject
-    from multibuild.journal.runs import RunDirectory
+    from multibuild.journal.runs import RunDirectory, State
     from multibuild.plan.plan import Plan
     from multibuild.prove.smoke.smoke_test import TestOutcome
 
@@ -40,7 +40,7 @@ def test(request: TestRequest) -> int:
     project = load_project(request)
     state = state_of(request, *project.images)
     with state.lock():
-        run = state.find(None)
+        run = _last_run(state, project)
         tested = _test_images(request, project, run)
         write_report(run, project)
     outcomes = [(image, outcome) for image in tested for outcome in image.outcomes]
@@ -67,6 +67,20 @@ def test(request: TestRequest) -> int:
     raise_for_tests(required, hint=f"its output is in {tested[0].run.logs}")
     raise_for_environment(required)
     return 0
+
+
+def _last_run(state: State, project: LoadedProject) -> RunDirectory:
+    """Return the newest run, but none of another config's images: several configs may share a directory."""
+    newest = state.find(None)
+    images = {loaded.config.image for loaded in project.images}
+    for run in (newest, *state.runs()):
+        plan = run.load_plan()
+        if plan is None or not images.isdisjoint(part.get("image") for part in plan.get("images", (plan,))):
+            return run
+    raise NothingToTest(
+        f"the run {newest.id} built no child of {', '.join(sorted(images))}",
+        hint="`multibuild build` builds them",
+    )
 
 
 @frozen

@@ -102,7 +102,9 @@ async def merge_last_run(
 async def _last_image(loaded: LoadedConfig, plan: Plan, context: RunContext) -> LastImage:
     """Adopt the children of an image's last run, and take those that the registry remembers."""
     remembered = await run_in_background(lambda: _remembered(loaded, plan, context.recorder))
-    last = _require_last_run(context.state, context.run.id, unless=remembered.keys() == plan.specs.keys())
+    last = _require_last_run(
+        context.state, plan, context.run.id, unless=remembered.keys() == plan.specs.keys()
+    )
     remembered = _not_in(last, remembered)
     results = await asyncio.to_thread(_adopt_children, _last_results(plan, last, remembered), last, context)
     _record(results, context)
@@ -189,7 +191,7 @@ async def _preview(
 ) -> Manifest:
     plan = make_plan(loaded, recorded_facts(state.load_facts(), loaded.config.builder), only=only)
     remembered = await run_in_background(lambda: _remembered(loaded, plan, recorder))
-    last = _require_last_run(state, unless=remembered.keys() == plan.specs.keys())
+    last = _require_last_run(state, plan, unless=remembered.keys() == plan.specs.keys())
     remembered = _not_in(last, remembered)
     staged = staged_children(_last_results(plan, last, remembered))
     run = state.find(last.run) if last.run else RunDirectory(state.path)
@@ -227,14 +229,14 @@ def _repeat_inputs(last: LastRun, context: RunContext) -> None:
             context.recorder.record(PlatformInputs(platform=platform, inputs=child.inputs, parts={}))
 
 
-def _require_last_run(state: State, current: str = "", *, unless: bool = False) -> LastRun:
-    """Return the last run before the `current` one; an empty one `unless` it is needed, else UsageError for none."""
-    last = last_run(run for run in state.runs() if run.id != current)
+def _require_last_run(state: State, plan: Plan, current: str = "", *, unless: bool = False) -> LastRun:
+    """Return the image's last run before the `current` one; an empty one `unless` it is needed, else UsageError."""
+    last = last_run((run for run in state.runs() if run.id != current), image=plan.image)
     if last is None and unless:
         return LastRun(run="", plan={}, children={})
     if last is None:
         raise UsageError(
-            f"there is no run in {state.path} to merge",
+            f"there is no run of {plan.image} in {state.path} to merge",
             hint="`multibuild build` first, or name images: `multibuild merge TARGET SOURCE...`",
         )
     return last

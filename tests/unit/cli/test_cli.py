@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from fakes.journals import NOON, write_events
 from typer.main import get_command
 from waiting import PATIENCE_S
 
 from multibuild import __version__
 from multibuild.cli.app import program
 from multibuild.cli.startup import main
+from multibuild.journal.events import PlatformEnded
+from multibuild.journal.runs import State
 
 ROOT = Path(__file__).resolve().parents[3]
 COMMANDS = tuple(sorted(get_command(program()).commands))  # type: ignore[attr-defined]
@@ -433,3 +436,29 @@ def test_missing_docker_is_an_environment_fault(project):
     assert "docker" in process.stderr
     assert "hint: " in process.stderr
     assert "Traceback" not in process.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("merge", "no run of registry.example.org/team/app"),
+        ("test", "built no child of registry.example.org"),
+    ],
+)
+def test_a_run_of_another_config_in_the_directory_is_not_the_last_run(project, capsys, command, words):
+    project.config(BASE + "test: {run: [app]}\n")
+    run = State(project.state).new_run(NOON)
+    staging = {"kind": "digest", "reference": "r.example/other"}
+    other = {"platform": "linux/amd64", "staging": staging}
+    run.save_plan({"image": "r.example/other", "platforms": [other]})
+    ended = PlatformEnded(platform="linux/amd64", status="succeeded", digest="sha256:" + "a" * 64)
+    write_events(run.journal_path, ended)
+    assert project.run(command) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("words", "message"), [(["merge"], "no run of"), (["import", "x"], "holds no run")])
+def test_what_builds_nothing_needs_no_secrets_of_builds(project, capsys, words, message):
+    project.config(BASE + "secrets: ['id=a,env=UNSET_X', 'id=b,src=.absent']\n")
+    assert project.run(*words) == 2
+    assert message in capsys.readouterr().err
