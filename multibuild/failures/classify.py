@@ -6,7 +6,7 @@ import re
 
 from multibuild.failures.classes import CLASSES, FailureClass, Retry
 from multibuild.failures.evidence import Evidence, cut, plain
-from multibuild.failures.matching import Match, message_match, output_matches
+from multibuild.failures.matching import Match, message_match, not_overcome, output_matches
 from multibuild.failures.shown import EVIDENCE_LINES, cause_line, evidence_text, last_words, likely_causes
 from multibuild.failures.signatures import EXIT_CODES, FETCHING_PROGRAMS
 from multibuild.frozen import frozen
@@ -141,12 +141,15 @@ def _deciding(evidence: Evidence) -> Match | None:
     """Return the match that decides: a cause anywhere in the step, then what its end says."""
     near = set(evidence.tail[-NEAR_LINES:])
     fetches = bool(_FETCHES.search(evidence.step))
+    shown = set(evidence.tail)
+    lines = (*(line for line in evidence.decisive if line not in shown), *evidence.tail)
     found = [
         match
-        for line in dict.fromkeys((*evidence.decisive, *evidence.tail))
+        for line in dict.fromkeys(lines)
         for match in output_matches(line)
         if fetches or not match.row.fetches_only
     ]
+    found = not_overcome(found, lines)
     has_consequence = any(match.weight == "consequence" for match in found)
     for weight in ("cause", "warning", "last", "consequence"):
         counted = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from multibuild.failures.matching import may_match, output_matches, words_of
+from multibuild.failures.matching import is_own_error, may_match, output_matches, words_of
 from multibuild.frozen import frozen
 from multibuild.terminal import printable
 
@@ -17,7 +17,9 @@ MAX_DECISIVE_CHARACTERS = 1000
 LIKELY = re.compile(r"(?:error|Error|ERROR|fatal|FATAL|panic|Exception)[:\[] ?|undefined reference")
 """What a line about a cause has in most tools."""
 
-_LIKELY_WORDS = frozenset((b"error", b"fatal", b"panic", b"exception", b"undefined"))
+_LIKELY_WORDS = frozenset(
+    b"error fatal panic exception undefined failed failing failures failure fail".split()
+)
 
 
 @frozen
@@ -53,7 +55,9 @@ class DecisiveLines:
             return
         line = cut(line, MAX_DECISIVE_CHARACTERS)
         kinds: set[tuple[str, str]] = {(match.name, match.weight) for match in output_matches(line)}
-        if not kinds and is_likely and LIKELY.search(line):
+        if is_likely and is_own_error(line):
+            kinds.add(("", "own"))
+        elif not kinds and is_likely and LIKELY.search(line):
             kinds = {("", "")}
         if kinds:
             self._keep(line, kinds)

@@ -28,10 +28,36 @@ LOOPBACK = re.compile(r"\b127\.\d{1,3}\.\d{1,3}\.\d{1,3}\b|\blocalhost\b|\[?::1\
 
 _CODE_OR_TEST = re.compile(
     r"^\s{0,40}(?:\S{1,300}?[:(]\d{1,7}[:,.]\d{1,7}\)?: |\d{1,7}:\d{1,7}\s{1,20}(?:error|warning)\b"
-    r"|not ok |(?:--- )?FAIL(?:ED)?\b|[✗✕×●] |E  |\d{1,5}\) )",
+    r"|not ok |(?:--- )?FAIL(?:ED)?\b|[✗✕×●] |E  |\d{1,5}\) |(?:> )?\d{1,6} \| |\+{1,5} )",
     re.IGNORECASE,
 )
 """What a compiler or linter says of a line of code, or a test runner of a test, which may have any words."""
+
+_PYTEST = re.compile(r"E {2,20}\S|(?:FAILED|ERROR) \S{1,300}::")
+"""What pytest says of a test: the exceptions of it are no trouble of the step's own."""
+
+_OWN_ERROR = re.compile(
+    r"\S{1,300}?[:(]\d{1,7}[:,](?:\d{1,7}\)?:)? (?:fatal )?error(?: (?:TS|CS|FS)\d{2,5})?: |error\[E\d{4}\]: "
+    r"|\S{0,300}(?::|\bld:) .{0,300}undefined reference to|\[ERROR\] \S{1,300}\.java:\[\d{1,7},\d{1,7}\] "
+    # go, cargo, pytest, mocha, jest, vitest, rspec, minitest, PHPUnit, Gradle, Maven, ctest, dotnet
+    r"|\s{0,8}--- FAIL: |test result: FAILED|=* ?\d{1,7} failed\b|\s{0,8}\d{1,7} failing\b"
+    r"|\s{0,8}(?:Tests|Test Files):? {1,8}\d{1,7} failed\b"
+    r"|\d{1,7} examples?, [1-9]|\d{1,7} runs, \d{1,7} assertions, |FAILURES!$|\d{1,7} tests completed, \d{1,7} failed"
+    r"|\[ERROR\] {1,8}Tests run: |\d{1,3}% tests passed, [1-9]|Failed! {1,4}- Failed: "
+)
+"""What a compiler says of code that it refuses, a test runner of tests: the step's own failure, whatever was before."""
+
+_DONE = {
+    "apt": re.compile(r"Fetched \d.{0,40} in \d"),
+    "apk": re.compile(r"OK: \d.{0,40} packages"),
+    "dnf": re.compile(r"Complete!$"),
+    "pip": re.compile(r"Successfully (?:installed|built|downloaded) |\s{0,8}Downloading \S{1,400} \(\d"),
+    "npm": re.compile(r"(?:added|changed|removed|up to date, audited) \d{1,9} packages?\b"),
+    "yarn": re.compile(r"Done in \d|✨ {1,4}Done in \d|\[[45]/[45]\] |success "),
+    "pnpm": re.compile(r"Done in \d"),
+    "wget": re.compile(r".{1,400} saved \[\d"),
+}
+"""What a tool says when it has what it asked for: the trouble that it warned of before has been overcome."""
 
 _RETRIED = re.compile(
     r"\bretrying\b|\bwill retry\b|\btries remaining\b|\btry again in\b|\bretry in \d", re.IGNORECASE
@@ -43,6 +69,7 @@ ANY_PROGRAM = "any program"
 
 _DNS_PORT = re.compile(r":53\b")
 _NETWORK = frozenset({"network", "server-error", "download-rate-limited"})
+_OF_DOWNLOADS = frozenset((*_NETWORK, "mirror-out-of-sync"))
 
 
 @frozen
@@ -67,8 +94,7 @@ class _Row:
 
     def has_pattern_in(self, text: str) -> bool:
         """Whether the pattern, if there is one, finds something."""
-        pattern = self.signature.pattern
-        return not pattern or _compiled(pattern).search(text) is not None
+        return not self.signature.pattern or _compiled(self.signature).search(text) is not None
 
 
 def output_matches(line: str) -> Iterator[Match]:
@@ -84,8 +110,8 @@ def output_matches(line: str) -> Iterator[Match]:
     lower = line.lower()
     for word in words:
         for row in rows[word]:
-            if _knows(row, line, lower):
-                yield _match(row, line)
+            if _knows(row, line, lower) and not _is_of_test(match := _match(row, line)):
+                yield match
 
 
 def _knows(row: _Row, line: str, lower: str) -> bool:
@@ -94,6 +120,10 @@ def _knows(row: _Row, line: str, lower: str) -> bool:
     if row.signature.tool == ANY_PROGRAM and _CODE_OR_TEST.match(line):
         return False
     return row.has_pattern_in(line)
+
+
+def _is_of_test(match: Match) -> bool:
+    return match.name in _OF_DOWNLOADS and _PYTEST.match(match.line) is not None
 
 
 def _match(row: _Row, line: str) -> Match:
@@ -106,6 +136,40 @@ def _match(row: _Row, line: str) -> Match:
         name="loopback" if is_loopback else row.signature.name,
         weight="warning" if weight == "cause" and _RETRIED.search(line) else weight,
     )
+
+
+def not_overcome(matches: Sequence[Match], lines: Sequence[str]) -> list[Match]:
+    """Return the matches but trouble of downloads that the step went on after, by its lines in their order.
+
+    A compiler's or a test runner's error shows that for all before it; the success of a tool for what it had warned of.
+    """
+    own, done = _went_on(lines)
+    after = dict[str, int]()
+    for match in matches:
+        success = done.get(match.row.tool, 0) if match.weight == "warning" else 0
+        after[match.line] = max(after.get(match.line, own), success)
+    return [
+        match
+        for match in matches
+        if match.name not in _OF_DOWNLOADS or match.line in lines[after[match.line] :]
+    ]
+
+
+def is_own_error(line: str) -> bool:
+    """Whether a compiler or a test runner says that the step's own code failed."""
+    return _OWN_ERROR.match(line) is not None
+
+
+def _went_on(lines: Sequence[str]) -> tuple[int, dict[str, int]]:
+    """Return the places of the last error of the step's own, and of the last success of each tool."""
+    own, done = 0, dict[str, int]()
+    for number, line in enumerate(lines):
+        if is_own_error(line):
+            own = number
+        for tool, pattern in _DONE.items():
+            if pattern.match(line):
+                done[tool] = number
+    return own, done
 
 
 def message_match(text: str) -> Signature | None:
@@ -162,9 +226,9 @@ def _rows(table: Sequence[Signature]) -> tuple[_Row, ...]:
 
 
 @cache
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _compiled(row: Signature) -> re.Pattern[str]:
     """Compile a pattern when a line first asks for it: all 470 take 0.2 s, and most builds ask for none.
 
     A message has several lines, each of which a row may mean.
     """
-    return re.compile(pattern, re.IGNORECASE | re.MULTILINE)
+    return re.compile(row.pattern, re.IGNORECASE | re.MULTILINE)
