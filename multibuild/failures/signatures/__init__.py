@@ -49,6 +49,7 @@ _TOOLS: tuple[Signature, ...] = (
     *downloads.ANY_PROGRAM,
 )
 _FIRST_OF_TOOLS = (
+    "lock-held",
     "clock",
     "step-ca",
     "mirror-out-of-sync",
@@ -67,6 +68,7 @@ _FIRST_OF_TOOLS = (
     "quota",
     "no-such-package",
     "loopback",
+    "step-failed",
 )
 """Classes of downloads, the more decisive first: where one mirror did not answer and one said 404, the first may again."""
 

@@ -63,7 +63,7 @@ BUILDER: tuple[Signature, ...] = (
         "no active session", "closing transport", "error while dialing", "failed to receive status: rpc error",
         "unable to upgrade to tcp",
         # Between the end of BuildKit and its return, or the removal of its container.
-        "graceful_stop", "error reading server preface", "failed to list workers: unavailable", "no such container",
+        "the client connection is closing", "graceful_stop", "error reading server preface", "failed to list workers: unavailable", "no such container",
     )),
     # Somebody removes, stops or makes the builder's container while buildx starts it.
     Signature(tool="docker", name="builder-gone", word="container", pattern=r"container (?:\S{1,200} )?is (?:not running|restarting|paused|dead|marked for removal)", source="moby daemon"),
@@ -76,6 +76,8 @@ BUILDER: tuple[Signature, ...] = (
 
 CACHE: tuple[Signature, ...] = (
     Signature(tool="BuildKit", name="cache-refused", word="cache export", pattern=r"cache export (?:is not supported|feature is currently not supported)", source="buildx build/opt.go"),
+    Signature(tool="GitHub", name="cache-refused", word="legacy service is shutting down", source="GitHub: the first version of the cache service ended in 2025"),
+    Signature(tool="BuildKit", name="cache-refused", word="error writing manifest blob", pattern=r"error writing manifest blob: .{0,400}\b(?:404|405|415) ", source="buildkit#3781: Harbor and others refuse the manifest of a cache"),
     Signature(tool="BuildKit", name="cache-refused", word="cache", pattern=r"unknown cache (?:exporter|importer)|failed to parse timeout for github actions cache|azblob cache|for s3 cache", source="buildkit cache/remotecache"),
     Signature(tool="BuildKit", name="cache-service", word="maximum timeout reached", pattern=r"error writing layer blob: maximum timeout reached", source="go-actions-cache"),
 )
@@ -102,7 +104,8 @@ FRONTEND: tuple[Signature, ...] = (
     Signature(tool="BuildKit", name="dockerfile", word="requires", pattern=r"\w{1,60} requires (?:at least |exactly )?(?:one|two) arguments?|requires the arguments to be in JSON form", source="buildkit frontend/dockerfile/instructions"),
     Signature(tool="BuildKit", name="dockerfile", word="failed to process", pattern=r"failed to process \".{0,400}\": (?:unexpected|unsupported|missing)", source="buildkit frontend/dockerfile/shell/lex.go"),
     Signature(tool="BuildKit", name="checksum", word="digest mismatch", source="buildkit source/http: ADD --checksum"),
-    Signature(tool="BuildKit", name="missing-file", word="failed to", pattern=r"failed to compute cache key|failed to calculate checksum of ref|failed to walk", source="buildkit solver/edge.go, opsutils/contenthash.go"),
+    Signature(tool="BuildKit", name="missing-file", word="failed to", pattern=r"failed to compute cache key: .{0,4000}(?:not found|no such file)|failed to calculate checksum of ref|failed to walk", source="buildkit solver/edge.go, opsutils/contenthash.go"),
+    Signature(tool="BuildKit", name="missing-file", word="buildkit-mount", pattern=r"lstat /\S{1,200}buildkit-mount\S{1,400}: no such file", source="buildkit of Docker 18.09 to 20.10"),
     Signature(tool="classic builder", name="missing-file", word="failed", pattern=r"(?:COPY|ADD) failed: .{0,400}(?:no such file or directory|file not found|no source files)", source="moby builder/dockerfile/copy.go"),
     Signature(tool="BuildKit", name="not-found", word="not found", pattern=r"failed to resolve source metadata for .{0,400}not found|: not found(?m:$)|manifest for .{1,300} not found", source="buildkit imageresolver.go"),
     Signature(tool="registries", name="not-found", word="unknown", pattern=r"(?:manifest|name)[_ ]unknown", source="distribution-spec"),
@@ -123,6 +126,8 @@ MACHINE: tuple[Signature, ...] = (
     Signature(tool="BuildKit", name="snapshotter", word="failed to", pattern=r"failed to (?:mount /\S{1,120}buildkit-mount|prepare \S{1,120} as|extract layer|register layer|apply diffs|get mounts|lease snapshot)", source="buildkit snapshot, containerd diff"),
     Signature(tool="containerd", name="snapshotter", word="mount callback failed", source="containerd mount/temp.go"),
     Signature(tool="moby", name="snapshotter", word="error creating overlay mount", source="moby daemon/graphdriver/overlay2"),
+    Signature(tool="kernel", name="snapshotter", word="input/output error", source="EIO"),
+    Signature(tool="kernel", name="snapshotter", word="device or resource busy", source="EBUSY: buildkit#3812"),
     Signature(tool="runc", name="runtime", word="runc", pattern=r"runc run failed|runc create failed|runc did not terminate succ?essfully|failed to find runc", source="buildkit executor/runcexecutor"),
     Signature(tool="runc", name="runtime", word="container", pattern=r"unable to start container process|OCI runtime (?:create|exec) failed|error during container init", source="opencontainers/runc"),
     Signature(tool="runc", name="runtime", word="cgroup", pattern=r"cgroups?: |cgroup path|/sys/fs/cgroup", source="opencontainers/cgroups"),

@@ -124,13 +124,17 @@ OTHERS: tuple[Signature, ...] = (
     Signature(tool="R", name="download-missing", word="cannot open url", pattern=r"cannot open URL.{0,400}HTTP status was '404", source="R internet.c"),
     Signature(tool="R", name="no-such-package", word="available", pattern=r"package .{1,200} is not available for this version of R", source="R utils install.packages", weight="consequence"),
     Signature(tool="CPAN", name="network", word="fail|! download|module or a distribution", pattern=r"! Download \S{1,120} failed|! Couldn't find module or a distribution|Fetching \S{1,120} \.{0,5} ?FAIL", source="cpanminus", weight="last"),
-    Signature(tool="luarocks", name="network", word="failed downloading", source="luarocks fs/tools.lua", weight="last"),
+    Signature(tool="luarocks", name="network", word="failed downloading", pattern=r"failed downloading https?://", source="luarocks fs/tools.lua", weight="last"),
     Signature(tool="opam", name="network", word="curl failed", pattern=r"Curl failed: .{1,400}exited with code (?:5|6|7|18|28|35|52|56|92)\b", source="opam OpamDownload"),
     Signature(tool="opam", name="network", word="failed to get sources of", pattern=r"Failed to get sources of .{1,200}", source="opam OpamUpdate", weight="last"),
     Signature(tool="swift", name="network", word="failed to clone repository", source="SwiftPM RepositoryManager", weight="consequence"),
     Signature(tool="conan", name="network", word="error downloading|error contacting|unable to connect", pattern=r"Error downloading file|Error contacting remote|Unable to connect to remote", source="conan rest_client, file_downloader", weight="consequence"),
     Signature(tool="conan", name="network", word="unable to connect to", pattern=r"Unable to connect to \S{1,120}=https?://", source="conan rest_client"),
-    Signature(tool="vcpkg", name="network", word="failed to download", pattern=r"error: .{0,40}(?:Failed to download from mirror set|curl failed to download with)", source="vcpkg downloads.cpp"),
+    Signature(tool="conan", name="checksum", word="signature failed for", pattern=r"(?:md5|sha1|sha256) signature failed for ", source="conan tools/files"),
+    Signature(tool="conan", name="no-such-package", word="not resolved: unable to find", source="conan graph errors", weight="consequence"),
+    Signature(tool="vcpkg", name="network", word="failed to download", pattern=r"error: .{0,40}Failed to download from mirror set", source="vcpkg downloads.cpp", weight="consequence"),
+    Signature(tool="vcpkg", name="network", word="curl failed to download with", source="vcpkg downloads.cpp"),
+    Signature(tool="vcpkg", name="checksum", word="hash", pattern=r"does not have the expected hash|had an unexpected hash", source="vcpkg downloads.cpp"),
 )
 
 SIGNATURES = (*GO, *RUST, *JVM, *DOTNET, *OTHERS)

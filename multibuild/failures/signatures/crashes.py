@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from multibuild.failures.signatures.row import Signature
 
+_ENDED = r"(?:\bexit(?:ed)?(?: with)?(?: (?:code|status))?|\berrno|\berror code)(?:: | |: ?\(| \()"
+"""How the runners of commands (npm, yarn, task, Python) begin to say the exit code of one."""
+
 # fmt: off
 EMULATOR: tuple[Signature, ...] = (
     Signature(tool="QEMU", name="qemu-illegal-instruction", word="qemu: uncaught target signal 4 ", source="multiarch#99; linux-user/signal.c"),
     Signature(tool="QEMU", name="qemu-crash", word="qemu: uncaught target signal", source="binfmt#215, buildx#314; linux-user/signal.c"),
     Signature(tool="QEMU", name="qemu-crash", word="qemu internal", pattern=r"QEMU internal SIG(?:SEGV|ILL|BUS|ABRT)", source="linux-user/signal.c, QEMU 8 and newer"),
-    Signature(tool="QEMU", name="qemu-crash", word="accel/tcg/", pattern=r"accel/tcg/.{0,200}(?:assertion|should not be reached)", source="accel/tcg: g_assert"),
+    Signature(tool="QEMU", name="qemu-crash", word="tcg/", pattern=r"\btcg/.{0,200}(?:assertion|should not be reached|tcg fatal error)", source="accel/tcg, tcg: g_assert, tcg_abort"),
     Signature(tool="QEMU", name="qemu-crash", word="reserve|find", pattern=r"qemu\S{0,120}: Unable to (?:reserve|find) .{0,100}guest", source="linux-user/elfload.c"),
+    Signature(tool="QEMU", name="qemu-crash", word="unhandled cpu exception", pattern=r"qemu\S{0,120}: unhandled CPU exception", source="linux-user/*/cpu_loop.c"),
+    Signature(tool="glibc", name="qemu-illegal-instruction", word="fatal glibc error", pattern=r"Fatal glibc error: (?:This )?CPU (?:does not support|lacks)", source="glibc sysdeps/*/dl-get-cpu-features.c: x86-64-v2 and newer, POWER9, z14"),
     Signature(tool="Rosetta", name="foreign-binary", word="rosetta error: failed to open elf", source="Apple Rosetta in Docker Desktop: docker/for-mac#6773"),
     Signature(tool="Rosetta", name="qemu-crash", word="rosetta error:", source="Apple Rosetta in Docker Desktop: docker/for-mac#7006"),
     Signature(tool="QEMU", name="foreign-binary", word="could not open", pattern=r"qemu-\S{1,120}: Could not open '/\S{1,120}'", source="linux-user/elfload.c: the loader of a program of another architecture"),
@@ -33,6 +38,7 @@ FORMAT: tuple[Signature, ...] = (
 )
 
 MEMORY: tuple[Signature, ...] = (
+    Signature(tool="jemalloc", name="step-failed", word="unsupported system page size", source="jemalloc pages.c: built for pages of another size; then allocations fail"),
     Signature(tool="node", name="heap-limit", word="javascript heap out of memory", source="V8 src/api: FatalProcessOutOfMemory"),
     Signature(tool="JVM", name="heap-limit", word="outofmemoryerror", pattern=r"OutOfMemoryError: (?:Java heap space|GC overhead|Metaspace|PermGen)", source="openjdk hotspot gc_interface"),
     Signature(tool="PHP", name="heap-limit", word="allowed memory size of", source="php Zend/zend_alloc.c"),
@@ -57,10 +63,12 @@ MEMORY: tuple[Signature, ...] = (
     Signature(tool="JVM", name="out-of-memory", word="unable to create native thread", source="openjdk hotspot"),
     Signature(tool="Gradle", name="out-of-memory", word="daemon disappeared unexpectedly", source="gradle launcher DaemonDisappearedException"),
     Signature(tool="react-scripts", name="out-of-memory", word="process exited too early", source="create-react-app scripts/build.js"),
-    Signature(tool="npm", name="out-of-memory", word="sigkill", pattern=r"(?:npm (?:error|ERR!) signal|ELIFECYCLE.{0,100}|Command failed with) SIGKILL", source="npm @npmcli/promise-spawn"),
+    Signature(tool="npm", name="out-of-memory", word="sigkill", pattern=r"(?:npm (?:error|ERR!) |\b)signal:? \"?SIGKILL|(?:ELIFECYCLE.{0,100}|Command failed with) SIGKILL", source="npm @npmcli/promise-spawn, yarn, execa, Next.js"),
+    Signature(tool="any program", name="out-of-memory", word="137", pattern=_ENDED + r"137\b", source="npm, yarn, task, Python subprocess: 128+9", weight="last"),
     Signature(tool="JVM", name="out-of-memory", word="os::commit_memory", pattern=r"os::commit_memory\(.{1,80}\) failed", source="openjdk hotspot os_linux.cpp"),
     Signature(tool="node", name="out-of-memory", word="enomem", pattern=r"(?:spawn|fork|read|mmap|open) ENOMEM|ENOMEM: not enough memory", source="libuv"),
     Signature(tool="node", name="out-of-memory", word="terminated due to reaching memory limit", source="node ERR_WORKER_OUT_OF_MEMORY"),
+    Signature(tool="git", name="out-of-memory", word="died of signal", pattern=r"died of signal 9\b", source="git run-command.c"),
     Signature(tool="GHC", name="out-of-memory", word="overflow|exhausted", pattern=r"ghc\S{0,120}: .{0,40}heap overflow|heap exhausted", source="ghc rts/RtsUtils.c", weight="last"),
     Signature(tool="Python", name="out-of-memory", word="memoryerror", pattern=r"^MemoryError\b", source="CPython", weight="last"),
     Signature(tool="kernel", name="out-of-memory", word="cannot allocate memory", source="ENOMEM"),
@@ -74,6 +82,7 @@ CRASHES: tuple[Signature, ...] = (
     Signature(tool="clang", name="crash", word="failed due to signal", source="clang Driver.cpp"),
     Signature(tool="clang", name="crash", word="unable to execute command: ", pattern=r"unable to execute command: (?:Segmentation|Aborted|Illegal|Bus|Trace)", source="clang Driver/Job"),
     Signature(tool="clang", name="crash", word="submit a bug report to", pattern=r"PLEASE submit a bug report to", source="llvm PrettyStackTrace"),
+    Signature(tool="clang", name="crash", word="frontend command failed", pattern=r"frontend command failed with exit code (?:13[2-6]|139)\b", source="clang Driver.cpp"),
     Signature(tool="rustc", name="crash", word="rustc interrupted by sig", source="rustc_driver_impl signal_handler"),
     Signature(tool="rustc", name="crash", word="the compiler unexpectedly panicked", source="rustc_driver_impl"),
     Signature(tool="Rust", name="crash", word="signal: ", pattern=r"\(signal: (?:4|5|6|7|8|11), SIG\w{2,6}: ", source="Rust std ExitStatus"),
@@ -83,10 +92,13 @@ CRASHES: tuple[Signature, ...] = (
     Signature(tool="JVM", name="crash", word="forked vm terminated without", source="Maven Surefire ForkStarter"),
     Signature(tool="Go", name="crash", word="unexpected signal", pattern=r"fatal error: unexpected signal during runtime execution", source="Go runtime/signal_unix.go"),
     Signature(tool="Go", name="crash", word="fatal: morestack on g0", source="Go runtime/stubs"),
-    Signature(tool="Go", name="crash", word="fatal error|lfstack", pattern=r"fatal error: (?:found bad pointer in Go heap|bad sweepgen|bad g->status|runtime·|lfstack\.push|workbuf is|unlock of unlocked lock|taggedPointerPack)|lfstack\.push invalid packing", source="Go runtime: mgc, lfstack"),
+    Signature(tool="Go", name="crash", word="sigsegv|sigill|sigbus|sigtrap", pattern=r"^SIG(?:SEGV: segmentation|ILL: illegal|BUS: bus|TRAP: trace)", source="Go runtime/signal_unix.go: a signal outside of Go's own code"),
+    Signature(tool="Go", name="crash", word="fatal error|lfstack", pattern=r"fatal error: (?:found bad pointer in Go heap|bad sweepgen|bad g->status|runtime·|lfstack\.push|workbuf is|unlock of unlocked lock|taggedPointerPack|invalid runtime symbol table|unknown caller pc|unexpected return pc|stack growth after fork)|lfstack\.push invalid packing", source="Go runtime: mgc, lfstack"),
     Signature(tool="Go", name="crash", word="signal: ", pattern=r"\b(?:compile|link|asm|cgo|vet|cc1(?:plus)?|go)\S{0,120}: signal: (?:segmentation fault|illegal instruction|bus error|aborted)", source="Go os/exec: cmd/go/internal/work"),
     Signature(tool="node", name="crash", word="# fatal error in", source="V8 base/logging.cc"),
-    Signature(tool="npm", name="crash", word="signal sig|sigsegv|sigill|sigbus|sigabrt|sigtrap", pattern=r"npm (?:error|ERR!) signal SIG(?:SEGV|ILL|BUS|ABRT|TRAP)", source="npm @npmcli/promise-spawn"),
+    Signature(tool="npm", name="crash", word="sigsegv|sigill|sigbus|sigabrt|sigtrap", pattern=r"\bsignal:? \"?SIG(?:SEGV|ILL|BUS|ABRT|TRAP)\b(?!:)", source="npm @npmcli/promise-spawn, yarn, execa, Next.js"),
+    Signature(tool="any program", name="crash", word="132|133|134|135|136|139", pattern=_ENDED + r"(?:13[2-6]|139)\b", source="npm, yarn, task, Python subprocess: 128+n", weight="last"),
+    Signature(tool="git", name="crash", word="died of signal", pattern=r"died of signal (?:4|5|6|7|8|11)\b", source="git run-command.c"),
     Signature(tool="Python", name="crash", word="fatal python error", pattern=r"Fatal Python error: (?:Segmentation fault|Illegal instruction|Bus error|Aborted)", source="CPython faulthandler"),
     Signature(tool="Python", name="crash", word="signals.sig", pattern=r"died with <Signals\.SIG(?:SEGV|ILL|BUS|ABRT|FPE|TRAP)", source="CPython subprocess.CalledProcessError"),
     Signature(tool=".NET", name="crash", word="internal clr error", source="dotnet/runtime eepolicy.cpp"),
@@ -97,9 +109,10 @@ CRASHES: tuple[Signature, ...] = (
     Signature(tool="GHC", name="crash", word="internal error: ", pattern=r"^\S{0,120}ghc\S{0,120}: internal error: ", source="ghc rts/RtsMessages.c"),
     Signature(tool="Erlang", name="crash", word="segmentation fault", pattern=r"(?:erl|beam\.smp|erlexec|escript)\b.{0,100} segmentation fault", source="erts under QEMU's user mode"),
     Signature(tool="ruby", name="crash", word="[bug]", pattern=r"\[BUG\] (?:Segmentation fault|Illegal instruction|Bus Error)", source="ruby error.c"),
-    Signature(tool="dpkg", name="crash", word="exit status 139", pattern=r"subprocess returned error exit status 139", source="dpkg: buildx#314"),
+    Signature(tool="dpkg", name="crash", word="exit status 13", pattern=r"subprocess returned error exit status (?:13[2-6]|139)\b", source="dpkg: buildx#314"),
+    Signature(tool="apk", name="crash", word="script exited with error 13", pattern=r"script exited with error (?:13[2-6]|139)\b", source="apk-tools src/database.c"),
     Signature(tool="dpkg", name="crash", word="killed by signal", pattern=r"subprocess was killed by signal \((?:Segmentation|Aborted|Illegal|Bus)", source="dpkg subproc.c"),
-    Signature(tool="apt", name="crash", word="received a segmentation fault", source="apt-pkg/contrib/fileutl.cc"),
+    Signature(tool="apt", name="crash", word="received", pattern=r"Sub-process .{1,200} received (?:a segmentation fault|signal (?:4|6|7|8|11)\b)", source="apt-pkg/contrib/fileutl.cc"),
     Signature(tool="apt", name="crash", word="has died unexpectedly", pattern=r"Method \S{1,120} has died unexpectedly", source="apt-pkg/acquire-worker.cc"),
     Signature(tool="rpm", name="crash", word="signal 11", pattern=r"scriptlet failed, signal 11", source="rpm lib/rpmscript.c"),
     Signature(tool="make", name="crash", word="segmentation|illegal|bus|aborted|breakpoint", pattern=r"make(?:\[\d{1,9}\])?: \*\*\* \[.{1,400}\] (?:Segmentation fault|Illegal instruction|Bus error|Aborted|Trace/breakpoint trap)", source="GNU make job.c"),

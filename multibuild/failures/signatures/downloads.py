@@ -42,7 +42,9 @@ WGET: tuple[Signature, ...] = (
     Signature(tool="wget", name="step-ca", word="certificate", pattern=r"^(?:ERROR: )?(?:wget: )?(?:cannot verify \S{1,120} certificate|The certificate of .{1,200} (?:is not trusted|doesn't have a known issuer|has expired)|.{0,40}certificate .{0,80}is not trusted)", source="wget src/gnutls.c, openssl.c"),
     Signature(tool="wget", name="step-ca", word="ssl_client", pattern=r"ssl_client: .{1,200}(?:certificate|verify)", source="busybox ssl_client of Alpine"),
     Signature(tool="aria2", name="network", word="errorcode=", pattern=r"errorCode=(?:1|2|5|6|19) ", source="aria2 src/error_code.h"),
-    Signature(tool="aria2", name="download-missing", word="errorcode=3", source="aria2 src/error_code.h"),
+    Signature(tool="aria2", name="download-missing", word="errorcode=3", pattern=r"errorCode=3 ", source="aria2 src/error_code.h"),
+    Signature(tool="aria2", name="server-error", word="errorcode=", pattern=r"errorCode=29 |errorCode=22 .{0,200}status=5\d\d", source="aria2 src/error_code.h"),
+    Signature(tool="aria2", name="download-refused", word="errorcode=", pattern=r"errorCode=(?:22|24) .{0,200}status=40[13]", source="aria2 src/error_code.h"),
 )
 
 GIT: tuple[Signature, ...] = (
@@ -59,6 +61,8 @@ GIT: tuple[Signature, ...] = (
     Signature(tool="ssh", name="network", word="identification|port 22", pattern=r"(?:kex_exchange_identification|ssh_exchange_identification): (?:read: )?Connection (?:reset|closed)|^Connection (?:reset|closed) by \S{1,120} port 22", source="openssh kex.c"),
     Signature(tool="git-lfs", name="server-error", word="batch response: ", pattern=r"batch response: .{0,200}(?:5\d\d|Server error|Internal Server)", source="git-lfs lfsapi"),
     Signature(tool="git-lfs", name="quota", word="over its data quota", source="GitHub: git lfs budget"),
+    Signature(tool="git", name="git-missing", word="unadvertised object|direct fetching of that commit failed", source="git upload-pack.c, builtin/submodule--helper.c"),
+    Signature(tool="tar", name="network", word="unexpected eof in archive", pattern=r"^tar: Unexpected EOF in archive", source="GNU tar: a download cut short, by a program that says nothing with -s", weight="last", fetches_only=True),
 )
 
 OTHER: tuple[Signature, ...] = (
@@ -71,7 +75,7 @@ OTHER: tuple[Signature, ...] = (
     Signature(tool="terraform", name="network", word="could not connect to|failed to query|could not query", pattern=r"Could not connect to \S{1,120}|Failed to query available provider packages|could not query provider registry", source="terraform init", weight="last"),
     Signature(tool="cmake", name="network", word="status_code: |status_string: ", pattern=r"status_code: (?:5|6|7|18|28|35|52|56)$|status_string: \"(?:Couldn't|Timeout|Could not|Failure|SSL connect)", source="CMake ExternalProject download"),
     Signature(tool="cmake", name="download-missing", word="returned error: 404", source="CMake ExternalProject download"),
-    Signature(tool="coreutils", name="checksum", word="computed checksum", pattern=r"WARNING: \d{1,9} computed checksums? did NOT match|computed checksum did not match", source="coreutils md5sum, busybox", weight="consequence"),
+    Signature(tool="coreutils", name="checksum", word="computed checksum", pattern=r"WARNING: \d{1,9} (?:of \d{1,9} )?computed checksums? did NOT match|computed checksum did not match", source="coreutils md5sum, busybox", weight="consequence"),
     Signature(tool="gpg", name="network", word="keyserver receive failed", source="gnupg dirmngr", weight="consequence"),
     Signature(tool="svn", name="network", word="svn: e", pattern=r"svn: E(?:170013|670002|175012|000104|000110|120108|175002)", source="subversion svn_error_codes.h"),
     Signature(tool="nix", name="network", word="unable to download", pattern=r"error: unable to download '.{1,400}': (?:Couldn|Timeout|HTTP error (?:5\d\d|000)|SSL|Could not)", source="nix filetransfer.cc"),
@@ -91,7 +95,7 @@ ANY_PROGRAM: tuple[Signature, ...] = (
         ("connection reset|connection refused", r"(?:https?|ftp|git|ssh)://[^\s'\"]{3}.{0,300}\bConnection (?:reset|refused)"),
         ("timed out", r"(?:https?|ftp|git|ssh)://[^\s'\"]{3}.{0,300}\btimed out"),
         ("temporary failure in name resolution", ""),
-        ("could not resolve", r"could not resolve (?:host|proxy)"),
+        ("could not resolve", r"could not resolve (?:host|proxy)(?:name)?: ?\S"),
         ("name or service not known", ""),
         ("bad gateway", _STATUS + r"\b502\b.{0,20}\bBad Gateway"),
         ("service unavailable", _STATUS + r"\b503\b.{0,20}\bService Unavailable"),

@@ -84,6 +84,7 @@ REFUSALS: tuple[Signature, ...] = (
     Signature(tool="docker", name="unauthorized", word="no basic auth credentials", source="moby daemon"),
     Signature(tool="docker", name="unauthorized", word="authentication required", source="distribution/errcode"),
     Signature(tool="registries", name="denied", word="403", pattern=r"403 Forbidden|" + STATUS + r"403\b", source="containerd resolver.go, pusher.go"),
+    Signature(tool="Go", name="denied", word="forbidden", pattern=r"failed to do request: .{0,400}\": Forbidden(?m:$)", source="Go net/http: a proxy's answer to CONNECT"),
     Signature(tool="containerd", name="denied", word="access denied", pattern=r"(?:push|pull) access denied", source="containerd pusher.go"),
     Signature(tool="registries", name="denied", word="insufficient_scope", source="distribution"),
     # "permission denied" is a file system's.
@@ -103,6 +104,10 @@ BLOBS: tuple[Signature, ...] = (
     # Seen when a build uses what other builds, cancelled at that moment, have just created.
     Signature(tool="BuildKit", name="lost-snapshot", word="not exist: not found", pattern=r"snapshot \S{1,120} does not exist: not found", source="buildkit#6808, #6977, #6521"),
     Signature(tool="BuildKit", name="lost-snapshot", word="restore missing snapshot", pattern=r"restore missing snapshot \S{1,120}: no blob available", source="buildkit#7035"),
+    Signature(tool="BuildKit", name="lost-snapshot", word="inconsistent graph state", source="buildkit#2303: a race of the scheduler"),
+    Signature(tool="BuildKit", name="lost-snapshot", word="return leaving incoming open", source="buildkit solver/scheduler.go"),
+    Signature(tool="BuildKit", name="lost-snapshot", word="missing lease requirement for", source="buildkit#4419: a build that shared layers was cancelled"),
+    Signature(tool="containerd", name="snapshotter", word="failed to compute cache key: mount callback failed", source="containerd mount/temp.go"),
 )
 
 LAST: tuple[Signature, ...] = (
