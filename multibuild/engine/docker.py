@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from multibuild.architectures import architecture_named
+from multibuild.buildx.cache_targets import as_csv
 from multibuild.child_process import ChildLimit, ChildResult, run_child
 from multibuild.engine.builder_container import (
     CONFIGURATION_FOLDER,
@@ -238,7 +239,7 @@ class DockerEngine:
                 new.endpoint,
                 config=config if new.buildkitd else None,
                 driver=new.driver,
-                driver_options=new.options,
+                driver_options=dict(map(_quoted, new.options.items())),
                 name=new.name,
             )
 
@@ -396,6 +397,13 @@ def _run_docker(
         raise EnvironmentFault("there is no docker command on PATH", hint=INSTALL_DOCKER) from error
     except OSError as error:
         raise EnvironmentFault(f"{argv[0]} cannot be run: {error.strerror}", hint=INSTALL_DOCKER) from error
+
+
+def _quoted(option: tuple[str, str]) -> tuple[str, str]:
+    """Return a driver option as python-on-whales must get it: it joins them with `=` and commas, and quotes nothing."""
+    field = as_csv(dict([option]))
+    key, _, value = field.partition("=")
+    return key, value
 
 
 def _docker_at(endpoint: str | None) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The exact arguments docker gets, directly and through python-on-whales."""
 
+import csv
 import io
 import json
 import os
@@ -95,6 +96,21 @@ def test_a_remote_builder_gets_its_tls_options(docker):
         "docker", "buildx", "create", "--driver", "remote", "--driver-opt",
         "cacert=/tls/ca.pem,cert=/tls/cert.pem,key=/tls/key.pem", "--name", "x", "tcp://box:1234",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["localhost,127.0.0.1", "a,network=host,image=evil.example/buildkit", 'say "x"', "a=b", "", "a b"],
+)
+def test_an_option_with_a_comma_is_one_option(docker, value):
+    docker.answer("buildx", "create", stdout="x\n")
+    docker.answer("buildx", "inspect", stdout="Name: x\n")
+    docker.answer("buildx", "ls", stdout=listed("x", "docker-container"))
+    options = {"network": "none", "env.no_proxy": value, "memory": "4g"}
+    DockerEngine().create_builder(NewBuilder(name="x", driver="docker-container", driver_opts=options))
+    created = docker.calls()[0]
+    (record,) = csv.reader([created[created.index("--driver-opt") + 1]])
+    assert record == ["network=none", f"env.no_proxy={value}", "memory=4g"]
 
 
 def test_a_builder_is_removed_with_or_without_its_cache(docker):
