@@ -75,6 +75,13 @@ class Interpolator:
             )
         return result
 
+    def interpolate_record(self, text: str) -> str:
+        """Interpolate a CSV record of attributes as `interpolate`, in which no variable ends the value that it is in.
+
+        A branch or a tag has the name that its maker gave it, as `x,ref=evil.example/x`.
+        """
+        return _Interpolation(self.lookup, is_record=True).result(text) if "$" in text else text
+
     def lookup(self, name: str) -> str | None:
         """Return the value of a variable; None for one of the environment that is not set."""
         if name in BUILT_IN_VARIABLES:
@@ -93,10 +100,14 @@ class Interpolator:
 
 
 class _Interpolation:
-    """One text being interpolated: the length so far, and the variables without default that were empty."""
+    """One text being interpolated: the length so far, and the variables without default that were empty.
 
-    def __init__(self, lookup: Callable[[str], str | None]) -> None:
+    Of a record also what `_Record` knows of the text so far.
+    """
+
+    def __init__(self, lookup: Callable[[str], str | None], *, is_record: bool = False) -> None:
         self._lookup = lookup
+        self._record = _Record() if is_record else None
         self._length = 0
         self.without_value: list[str] = []
 
@@ -109,15 +120,32 @@ class _Interpolation:
         pieces = []
         position = 0
         while (dollar := text.find("$", position)) >= 0:
-            pieces.append(text[position:dollar])
+            pieces.append(self._written(text[position:dollar]))
             if text.startswith("${", dollar):
                 end = _closing(text, dollar)
                 pieces.append(self._limited(self._expression(text[dollar + 2 : end], depth)))
                 position = end + 1
             else:
-                pieces.append("$")
+                pieces.append(self._written("$"))
                 position = dollar + (2 if text.startswith("$$", dollar) else 1)
-        return "".join([*pieces, text[position:]])
+        return "".join([*pieces, self._written(text[position:])])
+
+    def _written(self, text: str) -> str:
+        """Return a part of the config's own text, or of a variable, after noting where the record is at its end."""
+        if self._record is not None:
+            self._record.add(text)
+        return text
+
+    def _value(self, name: str) -> str | None:
+        """Return the value of a variable, which may not end that of the attribute it is in."""
+        value = self._lookup(name)
+        end = self._record.end_in(value) if self._record is not None and value else ""
+        if end:
+            raise InterpolationError(
+                f"{name} has {end}, with which the value that it is in would end",
+                hint="set it to a value without it; a list of attributes as a whole may be one variable",
+            )
+        return self._written(value) if value else value
 
     def _limited(self, value: str) -> str:
         self._length += len(value)
@@ -136,7 +164,7 @@ class _Interpolation:
                 f"'${{{shorten(inside, MAX_QUOTED)}}}' cannot be read",
                 hint="write ${VAR}, ${VAR:-default} or ${VAR:?message}; $$ is a dollar sign",
             )
-        value = self._lookup(name)
+        value = self._value(name)
         if rest.startswith(":-"):
             return value or self.result(rest[2:], depth + 1)
         if rest.startswith(":?") and not value:
@@ -150,6 +178,30 @@ class _Interpolation:
         if not value:
             self.without_value.append(name)
         return value
+
+
+class _Record:
+    """Where a CSV record of attributes is at the end of a text: in quotes, or in the value of an attribute."""
+
+    def __init__(self) -> None:
+        self._is_quoted = False
+        self._is_in_value = False
+
+    def add(self, text: str) -> None:
+        """Go on by a text."""
+        self._is_quoted ^= text.count('"') % 2 == 1
+        last = text.rpartition(",")[2]
+        self._is_in_value = "=" in last or (self._is_in_value and "," not in text)
+
+    def end_in(self, value: str) -> str:
+        """Return what in a value would end the value that stands here, in words; empty if nothing would."""
+        if not (self._is_quoted or self._is_in_value):
+            return ""
+        if "\n" in value or "\r" in value:
+            return "a line end"
+        if "," in value and not self._is_quoted:
+            return "a comma"
+        return "a quote" if '"' in value else ""
 
 
 def _closing(text: str, start: int) -> int:

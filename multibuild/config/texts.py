@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from multibuild.config.images.names import repository_name
 from multibuild.config.interpolate import MAX_EXPANDED_CHARS, InterpolationError, Interpolator
@@ -41,30 +41,38 @@ NAMED_KEYS: Final = frozenset(
 """Keys in whose texts `{name}` is the image: what is built and where it goes, never a command."""
 
 
+Kind = Literal["text", "tag", "record"]
+"""Of a text: "record" is a list of attributes, as buildx takes them."""
+
+
 class Expansions:
     """What variables became in the whole file: each text once, so that all images have the same values."""
 
     def __init__(self, document: Document, interpolator: Interpolator) -> None:
         self._document = document
         self._interpolator = interpolator
-        self._results: dict[tuple[str, bool], str | InterpolationError] = {}
+        self._results: dict[tuple[str, Kind], str | InterpolationError] = {}
         self._chars = 0
         self._values = 0
 
-    def text(self, value: str, *, is_tag: bool) -> str:
+    def text(self, value: str, kind: Kind) -> str:
         """Return a text with its variables replaced; InterpolationError."""
-        if (value, is_tag) not in self._results:
-            self._results[value, is_tag] = self._interpolated(value, is_tag=is_tag)
-        result = self._results[value, is_tag]
+        if (value, kind) not in self._results:
+            self._results[value, kind] = self._interpolated(value, kind)
+        result = self._results[value, kind]
         if isinstance(result, InterpolationError):
             raise result
         return result
 
-    def _interpolated(self, value: str, *, is_tag: bool) -> str | InterpolationError:
+    def _interpolated(self, value: str, kind: Kind) -> str | InterpolationError:
+        interpolator = self._interpolator
+        interpolate = {
+            "tag": interpolator.interpolate_tag,
+            "record": interpolator.interpolate_record,
+            "text": interpolator.interpolate,
+        }[kind]
         try:
-            return (
-                self._interpolator.interpolate_tag(value) if is_tag else self._interpolator.interpolate(value)
-            )
+            return interpolate(value)
         except InterpolationError as error:
             return error
 
@@ -115,7 +123,7 @@ class Texts:
     def _text(self, value: str, key: KeyPath) -> str:
         named = _NAME.sub(self._name_in(key), value) if self._name and _takes_name(key) else value
         try:
-            text = self._expansions.text(named, is_tag=_is_tag(key))
+            text = self._expansions.text(named, _kind(key))
         except InterpolationError as error:
             self._report(key, error.message, error.hint)
             return named
@@ -153,5 +161,7 @@ def _unusable(text: str) -> str:
     return ""
 
 
-def _is_tag(key: KeyPath) -> bool:
-    return key[0] == "tags" or key == ("publish", "carry_from")
+def _kind(key: KeyPath) -> Kind:
+    if key[0] == "tags" or key == ("publish", "carry_from"):
+        return "tag"
+    return "record" if key[0] == "secrets" or key[:2] in {("cache", "from"), ("cache", "to")} else "text"

@@ -73,6 +73,52 @@ def test_a_text_that_cannot_be_interpolated_is_an_error(tmp_path, text, message)
     assert message in caught.value.message
 
 
+def record(text: str, folder: Path, **environ: str) -> str:
+    now = datetime(2026, 2, 3, 4, tzinfo=UTC)
+    return Interpolator(environ=environ, git=NoGit(folder), now=now).interpolate_record(text)
+
+
+@pytest.mark.parametrize("value", ["x,ref=evil.example/x", "x,mode=max", "x,", 'x"', "x\ny=z", "x\ry=z"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "type=registry,ref=r.example/x:${V}",
+        "type=registry,ref=r.example/x:${V},mode=max",
+        "ref=${V}",
+        "type=${V}",
+        "type=registry,ref=${A}${V}",
+        "type=registry,ref=${NONE:-r.example/x:${V}}",
+        'type=local,"dest=cache/${V}"',
+        "${A}=${V}",
+    ],
+)
+def test_a_variable_ends_no_attribute(tmp_path, text, value):
+    if '"dest' in text and "," in value:
+        assert record(text, tmp_path, V=value, A="a") == text.replace("${V}", value)
+        return
+    with pytest.raises(InterpolationError, match=r"V has a (comma|quote|line)") as caught:
+        record(text, tmp_path, V=value, A="a")
+    assert value not in caught.value.message
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("${V}", "type=gha,mode=max"),
+        ("${V},scope=x", "type=gha,mode=max,scope=x"),
+        ("scope=x,${V}", "scope=x,type=gha,mode=max"),
+        ("${NONE:-type=gha,scope=x}", "type=gha,scope=x"),
+        ("type=gha,scope=${NONE:-x,mode=max}", "type=gha,scope=x,mode=max"),
+        ("type=registry,ref=r.example/x:${TAG}", "type=registry,ref=r.example/x:feature-1"),
+        ('type=local,"dest=a,b/${TAG}",mode=max', 'type=local,"dest=a,b/feature-1",mode=max'),
+        ("$$V,${TAG}", "$V,feature-1"),
+    ],
+)
+def test_what_a_variable_may_be_in_a_list_of_attributes(tmp_path, text, expected):
+    assert record(text, tmp_path, V="type=gha,mode=max", TAG="feature-1") == expected
+
+
 def test_git_variables_are_interpolated(repository):
     git(repository, "tag", "v1.9.0")
     git(repository, "tag", "v1.10.2-rc.1+build.5")
