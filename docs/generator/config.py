@@ -38,7 +38,9 @@ INTERPOLATION = """\
 | `${git.semver}`, `${git.semver.major}`, `${git.semver.minor}` | the version in the commit's tag, without `v` |
 | `${date}` | the day, in UTC |
 
-A tag that comes out empty is dropped."""
+A tag that comes out empty is dropped. In `secrets` and `cache`, a variable inside the value of an attribute may have no
+comma, quote or line end, with which the value would end: the name of a branch is its maker's. A whole list of
+attributes may be one variable."""
 
 
 def _listed(keys: Sequence[str]) -> str:
