@@ -89,7 +89,7 @@ def read_annotations(
                 hint="like org.opencontainers.image.title=app or linux/arm64:org.example.note=x",
             )
         if is_entry:
-            entries.append((Platform.literal(before), key, value))
+            entries.append((Platform.parse_verbatim(before), key, value))
         else:
             index.append((name, value))
     return tuple(index), tuple(entries)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from multibuild.architectures import BY_NAME, architecture_named
 from multibuild.frozen import frozen
 from multibuild.oci.manifest import INDEX_TYPES, Descriptor
 from multibuild.oci.manifests.identity import EntryIdentity
@@ -14,6 +15,25 @@ from multibuild.resolve.resolve import entry_of
 
 CURRENT_CLIENTS = ("containerd", "docker", "podman", "crane")
 """The clients that should agree; docker-legacy needs entries of its own."""
+
+OTHER_ARCHITECTURES = frozenset(
+    (
+        *(
+            "amd64p32",
+            "arm64be",
+            "armbe",
+            "mips64p32",
+            "mips64p32le",
+            "ppc",
+            "riscv",
+            "s390",
+            "sparc",
+            "sparc64",
+        ),
+        "wasm",
+    )
+)
+"""Go's names of architectures that no table here has: containerd/platforms database.go, isKnownArch."""
 
 COMMON_HOSTS = ("linux/amd64", "linux/arm64", "linux/arm/v5", "linux/arm/v6", "linux/arm/v7", "linux/386")
 
@@ -49,7 +69,7 @@ def _lint_images(images: Sequence[Descriptor], configs: Mapping[str, str]) -> It
         if platform and (identity, entry.platform) in seen:
             yield Finding(kind="duplicate", detail=f"{identity} is listed twice; clients take the first")
         seen.add((identity, entry.platform))
-        yield from _lint_platform(entry.platform)
+        yield from lint_platform(entry.platform)
         config = configs.get(entry.digest, "")
         if entry.platform is not None and config and _differ(entry.platform, Platform.literal(config)):
             yield Finding(kind="mismatch", detail=f"{platform}: the image config says {config}")
@@ -78,16 +98,24 @@ def _lint_attestations(entries: Sequence[Descriptor]) -> Iterator[Finding]:
             yield Finding(kind="orphan", detail=detail)
 
 
-def _lint_platform(platform: Platform | None) -> Iterator[Finding]:
+def lint_platform(platform: Platform | None) -> Iterator[Finding]:
+    """Yield what is wrong with the platform of an entry, by itself."""
     if platform is None or not (platform.os and platform.architecture):
         if platform is not None:
             yield Finding(
                 kind="unreachable", detail="an entry names no os or no architecture: no client takes it"
             )
         return
-    if _is_looked_for(platform):
+    name = normalised(platform).architecture
+    if name not in BY_NAME and name not in OTHER_ARCHITECTURES:
+        row = architecture_named(name)
+        instead = f"; their name for it is {row.name}" if row else ""
+        yield Finding(
+            kind="unreachable", detail=f"no client looks for the architecture of {platform}{instead}"
+        )
+    elif _is_looked_for(platform):
         return
-    if platform.variant == "unknown":
+    elif platform.variant == "unknown":
         hosts = "Docker 18.06 to 20.10 on hosts whose kernel does not say their ARM level; others skip it"
         yield Finding(kind="unknown-variant", detail=f"{platform} serves only {hosts}")
     else:

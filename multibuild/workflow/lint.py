@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from multibuild.config.referenced_files import is_url
+from multibuild.config.yaml_document import KeyPath
 from multibuild.dockerfile.parse import load_text, read_dockerfile
 from multibuild.errors import ConfigError
 from multibuild.lint.finding import Finding
@@ -18,6 +19,7 @@ from multibuild.lint.view import LintInput
 from multibuild.plan.plan import build_specs
 from multibuild.platforms import Platform
 from multibuild.qemu.explain_probe import Check
+from multibuild.resolve.lint_index import lint_platform
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
@@ -101,10 +103,31 @@ def lint_checks(images: Sequence[LoadedConfig]) -> tuple[Check, ...]:
     )
 
 
+def say_unreachable(images: Sequence[LoadedConfig], say: Callable[[str], None]) -> None:
+    """Show the platforms that no client will look for in the index, as `inspect` does when it is published."""
+    lines = [
+        f"{loaded.place(key)}: {finding.detail}"
+        for loaded in images
+        for key, platform in _listed(loaded)
+        for finding in lint_platform(platform)
+        if finding.kind == "unreachable"  # `unknown` as a variant is asked for, and old hosts look for it
+    ]
+    for line in dict.fromkeys(lines):
+        say(line)
+
+
+def _listed(loaded: LoadedConfig) -> Iterator[tuple[KeyPath, Platform]]:
+    for index, entry in enumerate(loaded.config.platforms):
+        yield ("platforms", index, "name"), entry.name
+        for number, platform in enumerate(entry.also_as):
+            yield ("platforms", index, "also_as", number), platform
+
+
 def show_findings(
     images: Sequence[LoadedConfig], only: Sequence[Platform] | None, say: Callable[[str], None]
 ) -> None:
     """Show the findings, and whether `all` would stop before the first build."""
+    say_unreachable(images, say)
     fail = strictest(images)
     findings = lint_project(images, only)
     for line in as_text([one for one in findings if one.level != "hint"]):
@@ -120,6 +143,7 @@ def require_clean(
 
     Others that are worse than a hint are said.
     """
+    say_unreachable(images, say)
     if strictest(images) == "never":
         return
     findings = lint_project(images, only)

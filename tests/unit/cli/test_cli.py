@@ -462,3 +462,15 @@ def test_what_builds_nothing_needs_no_secrets_of_builds(project, capsys, words, 
     project.config(BASE + "secrets: ['id=a,env=UNSET_X', 'id=b,src=.absent']\n")
     assert project.run(*words) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_platform_that_no_client_looks_for_is_said(project, capsys):
+    project.config(
+        "version: 1\nimage: r/a\nplatforms: [linux/arm/v9, {name: arm64, also_as: [linux/arm64/v7x]}]\n"
+    )
+    assert project.run("plan") == 0
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.endswith(
+        "multibuild.yaml:3:13: platforms.0.name: no client looks for the variant of linux/arm/v9"
+    )
+    assert "platforms.1.also_as.0: no client looks for the variant of linux/arm64/v7x" in second

@@ -307,6 +307,12 @@ def test_annotations_with_the_types_of_buildx_are_the_same():
     assert read_annotations(typed) == read_annotations(["a=b", "linux/arm64:k=v:w", "index=c", "index-x:y=z"])
 
 
+def test_the_platform_of_an_annotation_is_read_in_any_spelling():
+    assert read_annotations(["linux/aarch64:k=v", "arm/v7:k=v"]) == read_annotations(
+        ["linux/arm64:k=v", "linux/arm/v7:k=v"]
+    )
+
+
 @pytest.mark.parametrize(
     "text", ["manifest:a=b", "manifest[linux/arm64]:a=b", "index-descriptor:a=b", "manifest-descriptor:a=b"]
 )
@@ -383,6 +389,11 @@ def test_a_platform_is_written_as_typed(text, platform):
         ([image(1, "linux/amd64/v1")], {digest(1): "linux/amd64"}, set()),
         ([image(1, "linux/arm64/armv8")], {}, {"unreachable"}),
         ([image(1, "linux/arm/07")], {}, {"unreachable"}),
+        # containerd and podman know no such names.
+        ([image(1, "linux/mips64el")], {}, {"unreachable"}),
+        ([image(1, "linux/amd46")], {}, {"unreachable"}),
+        ([image(1, "unknown/unknown")], {}, {"unreachable"}),
+        ([image(1, "wasi/wasm"), image(2, "linux/sparc64")], {}, set()),
         ([image(1), image(2, annotations=ZSTD)], {}, set()),
         ([image(1, annotations=ZSTD), image(2)], {}, {"order"}),
         ([image(1, annotations=ZSTD), image(2, annotations=ZSTD)], {}, {"duplicate"}),
