@@ -177,7 +177,7 @@ class Registry:
 
     def blob(self, repository, digest):
         with urllib.request.urlopen(
-            f"http://{REGISTRY}/v2/{repository}/blobs/{digest}", timeout=20
+            f"http://{REGISTRY}/v2/{repository}/blobs/{digest}", timeout=PATIENCE_S
         ) as answer:
             return answer.read()
 

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from e2e.conftest import REGISTRY, ROOT, multibuild
+from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.one_driver(
     driver="docker-container", reason="what is tested happens in the registry, after the builds"
@@ -100,7 +101,7 @@ def test_the_makefile_in_a_github_job(project, tmp_path, registry, repository):
         },
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr

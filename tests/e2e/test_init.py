@@ -6,6 +6,7 @@ import pytest
 import yaml
 from e2e.conftest import REGISTRY, docker, free_port, multibuild
 from e2e.pushing import Workbench
+from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.one_driver(driver="docker", reason="it builds nothing")
 
@@ -27,7 +28,9 @@ CMD ["cat", "/machine"]
 
 def git(folder, *arguments):
     who = ("-c", "user.name=Someone", "-c", "user.email=someone@example.org")
-    subprocess.run(["git", "-C", folder, *who, *arguments], check=True, capture_output=True, timeout=60)
+    subprocess.run(
+        ["git", "-C", folder, *who, *arguments], check=True, capture_output=True, timeout=PATIENCE_S
+    )
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 import pytest
 import zstandard
 from fakes.odd_layers import END, LayerMaker, block, tree_in, tree_of
+from waiting import PATIENCE_S
 
 from multibuild.prove.content.layer_index import index_layer
 from multibuild.prove.content.layer_stream import layer_members
@@ -102,7 +103,7 @@ def image_archive(layers, tag, diff_ids=None):
 
 
 def run(*argv, data=None):
-    return subprocess.run(argv, input=data, capture_output=True, timeout=120)
+    return subprocess.run(argv, input=data, capture_output=True, timeout=PATIENCE_S)
 
 
 def engine_tree(layers, diff_ids=None):

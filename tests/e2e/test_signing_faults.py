@@ -20,6 +20,7 @@ from e2e.counted_programs import CountedPrograms
 from e2e.counting_proxies import Counter, Counting
 from e2e.pushing import INDEX
 from e2e.registries import RealRegistry, another_registry
+from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.one_driver(driver="docker", reason="what fails here only publishes")
 
@@ -108,7 +109,7 @@ class Site:
         running = start(*self.arguments("merge"), env=self.environment)
         if kind == "request":
             self.counter.reset(number, "reset" if number % 2 else "lost", then=running.kill)
-        running.communicate(timeout=180)
+        running.communicate(timeout=PATIENCE_S)
         self.reset()
         return running.returncode
 
@@ -121,7 +122,7 @@ class Site:
             env={**os.environ, "PYTHONPATH": str(ROOT), **self.environment, **more},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=PATIENCE_S,
             cwd=ROOT,
         )
         assert "Traceback" not in done.stderr, done.stderr

@@ -64,7 +64,7 @@ class Terminal:
         self._call("kill-server")
 
     def _call(self, *arguments):
-        done = subprocess.run([*self._tmux, *arguments], capture_output=True, text=True, timeout=30)
+        done = subprocess.run([*self._tmux, *arguments], capture_output=True, text=True, timeout=PATIENCE_S)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -286,9 +286,9 @@ def small_disk(tmp_path):
     """Mount a disk with space for children that add little to the base, and for no other."""
     folder = tmp_path / "small"
     folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "none", folder], check=True, timeout=30)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "none", folder], check=True, timeout=PATIENCE_S)
     yield folder
-    subprocess.run(["umount", folder], check=True, timeout=30)
+    subprocess.run(["umount", folder], check=True, timeout=PATIENCE_S)
 
 
 @pytest.mark.one_driver(driver="docker-container", reason="what is tested happens in the state directory")
@@ -311,7 +311,7 @@ def test_a_full_disk_is_reported_and_finished_children_are_kept(local, small_dis
     assert not layout.exists()
     assert children(small_disk) == {done.json["run"]: ["linux-amd64", "linux-arm64"]}
     # With another state directory it continues with what it has.
-    subprocess.run(["mount", "-o", "remount,size=128m", small_disk], check=True, timeout=30)
+    subprocess.run(["mount", "-o", "remount,size=128m", small_disk], check=True, timeout=PATIENCE_S)
     resumed = multibuild("all", "--resume", *common)
     assert resumed.code == 0, resumed.stderr
     assert [row["status"] for row in resumed.json["platforms"]] == ["reused", "reused", "succeeded"]
