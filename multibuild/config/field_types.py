@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PlainVali
 from multibuild.architectures import architecture_named
 from multibuild.config.problems import invalid
 from multibuild.errors import UsageError
+from multibuild.oci.reference import Reference
 from multibuild.platforms import Platform
 from multibuild.terminal import shorten
 
@@ -172,6 +173,15 @@ def check_repository(value: str) -> str:
     return value
 
 
+def check_image(value: str) -> str:
+    """Validate the reference of an image, which is a word of docker's command line."""
+    try:
+        Reference.parse(value)
+    except UsageError as error:
+        raise invalid(error.message, hint=error.hint) from None
+    return value
+
+
 def check_tag(value: str) -> str:
     """Validate a tag (distribution-spec, "Pulling manifests")."""
     if not _TAG.match(value):
@@ -263,6 +273,7 @@ MemorySize = Annotated[int, BeforeValidator(parse_memory), WithJsonSchema(_MEMOR
 Text = Annotated[str, WithJsonSchema({"type": ["string", "number"]})]
 Tag = Annotated[str, AfterValidator(check_tag)]
 OptionalTag = Annotated[str, AfterValidator(check_tag_if_any)]
+Image = Annotated[str, AfterValidator(check_image)]
 Repository = Annotated[str, AfterValidator(check_repository)]
 Secret = Annotated[str, AfterValidator(check_secret)]
 RegistryHost = Annotated[str, AfterValidator(check_registry_host)]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from multibuild.config.field_types import PlatformName
+from multibuild.config.field_types import Image, PlatformName
 from multibuild.config.problems import invalid
 from multibuild.config.sections import Section, TextMap
 from multibuild.ssh.destination import ADDRESS_HINT, SCHEME, Destination
@@ -15,12 +16,19 @@ from multibuild.ssh.destination import ADDRESS_HINT, SCHEME, Destination
 Driver = Literal["docker", "docker-container", "remote", "kubernetes"]
 
 
+_ENDPOINT = re.compile(r"[^\s-]\S*\Z")
+_ENDPOINT_HINT = "like ssh://build@host, tcp://host:1234, or the name of a docker context"
+
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 """The name of a builder, which is also that of a file of ours."""
 
 
-def _check_ssh(endpoint: str, index: int) -> None:
-    """Raise the problem of an ssh:// address that docker does not take."""
+def _check_endpoint(endpoint: str, index: int) -> None:
+    """Raise the problem of an ssh:// address that docker does not take, or of what it would take for a flag."""
+    if not _ENDPOINT.match(endpoint):
+        raise invalid(
+            "is no address and no docker context", hint=_ENDPOINT_HINT, at=("nodes", index, "endpoint")
+        )
     if endpoint.startswith(SCHEME):
         try:
             Destination.parse(endpoint)
@@ -50,7 +58,7 @@ class Profile(Section):
     """The buildx driver."""
     name: str = Field(default="multibuild", pattern=_NAME)
     """The buildx builder."""
-    image: str | None = None
+    image: Image | None = None
     """The BuildKit image (docker-container)."""
     buildkitd: Path | None = None
     """A buildkitd.toml beside the profile."""
@@ -97,5 +105,6 @@ class Profile(Section):
                     hint="write driver: docker-container",
                     at=("nodes", index),
                 )
-            _check_ssh(node.endpoint or "", index)
+            if node.endpoint is not None:
+                _check_endpoint(node.endpoint, index)
         return self

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self, cast, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from multibuild.config.field_types import (
+    Image,
     LiteralPlatform,
     MemorySize,
     PlatformName,
@@ -176,7 +177,7 @@ class Emulators(Section):
 
     source: Literal["auto", "image", "host", "none"] = "auto"
     """auto, image (the binfmt image), host (QEMU of the host) or none (registers nothing)."""
-    image: str = "tonistiigi/binfmt:qemu-v10.2.3-68"
+    image: Image = "tonistiigi/binfmt:qemu-v10.2.3-68"
     """The binfmt image."""
 
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from multibuild.config.profile_models import Node, Profile
 from multibuild.config.profiles import load_profile
+from multibuild.config.sections import Emulators
 from multibuild.engine.builder_container import BuilderContainer
 from multibuild.engine.docker import BuilderInfo, NewBuilder
 from multibuild.errors import EnvironmentFault
@@ -372,6 +373,25 @@ def test_a_name_of_a_node_that_is_none_of_a_builder_is_invalid(name):
         Profile.model_validate({"nodes": [{"name": name}]})
     with pytest.raises(ValidationError, match="name"):
         Profile.model_validate({"name": name})
+
+
+@pytest.mark.parametrize("word", ["-v/:/host", "--pid=host", "-", "--driver-opt=network=host", "a b", ""])
+def test_what_could_be_a_flag_of_docker_is_invalid(word):
+    with pytest.raises(ValidationError, match="image"):
+        Profile.model_validate({"image": word})
+    with pytest.raises(ValidationError, match="image"):
+        Emulators.model_validate({"image": word})
+    with pytest.raises(ValidationError, match="endpoint"):
+        Profile.model_validate({"nodes": [{"endpoint": word}]})
+
+
+@pytest.mark.parametrize(
+    "image", ["tonistiigi/binfmt:qemu-v10.2.3-68", f"r.example:5000/a@sha256:{'a' * 64}", "a"]
+)
+@pytest.mark.parametrize("endpoint", ["tcp://host:1234", "my_context", "unix:///run/d.sock", "ssh://a@b"])
+def test_images_and_endpoints_are_valid(image, endpoint):
+    Emulators.model_validate({"image": image})
+    Profile.model_validate({"image": image, "nodes": [{"endpoint": endpoint}]})
 
 
 @pytest.mark.parametrize("name", ["container", "fleet", "kubernetes", "airgap"])
