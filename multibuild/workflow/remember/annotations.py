@@ -16,6 +16,7 @@ from multibuild.oci.manifests.inputs_annotation import (
     index_text,
 )
 from multibuild.platforms import Platform
+from multibuild.redact import is_secret_name, redacted
 from multibuild.regular_file import read_regular
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ class _Builders:
 def builder_settings(name: str, project: Path) -> dict[str, Any]:
     """Return the settings of a `builder:` as JSON types, the same on every machine: of a profile, else its name.
 
-    ConfigError for a profile that is none.
+    Without secrets of its options: a digest is published with which passwords could be tried. ConfigError for a
+    profile that is none.
     """
     from multibuild.config.profiles import MAX_BUILDKITD_BYTES, load_profile
 
@@ -96,6 +98,11 @@ def builder_settings(name: str, project: Path) -> dict[str, Any]:
     if profile is None:
         return {"name": name}
     settings: dict[str, Any] = profile.model_dump(mode="json")
+    for place in (settings, *settings["nodes"]):
+        place["driver_opts"] = {
+            name: "" if is_secret_name(name) else redacted(value)
+            for name, value in place["driver_opts"].items()
+        }
     if profile.buildkitd is not None:
         content = read_regular(profile.buildkitd, MAX_BUILDKITD_BYTES)
         settings["buildkitd"] = hashlib.sha256(content).hexdigest()

@@ -634,6 +634,19 @@ def test_what_gets_into_no_image_changes_nothing(inputs, original, change):
     assert inputs.annotations() == original
 
 
+@pytest.mark.parametrize("place", ["driver_opts: {%s}", "nodes: [{driver_opts: {%s}}]"])
+@pytest.mark.parametrize("option", ["env.NPM_TOKEN: %s", "'env.http_proxy': 'http://u:%s@proxy:3128'"])
+def test_the_digest_of_a_secret_of_the_builder_is_not_published(inputs, place, option):
+    """Who reads the index could try passwords until the digest is the same."""
+    profile, seen = "name: mine\nbuildkitd: buildkitd.toml\n", set()
+    for secret in ("hunter2", "hunter3"):
+        inputs.write("profile.yaml", profile + place % (option % secret) + "\n")
+        seen.add(json.dumps(inputs.annotations()))
+    assert len(seen) == 1
+    inputs.write("profile.yaml", profile + place % "network: host" + "\n")
+    assert json.dumps(inputs.annotations()) not in seen
+
+
 def test_a_config_that_is_sent_to_the_builder_counts_as_what_it_is(inputs):
     """The one needless build: of a file that `COPY . .` would take into the image, even its comments count."""
     inputs.write(".dockerignore", "*.o\n")
