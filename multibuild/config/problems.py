@@ -147,6 +147,8 @@ def _wrong_type(key: KeyPath, details: ErrorDetails, document: Document) -> Prob
         return Problem(key=key, message=f"has more than {bound} entries", hint="is this the right file?")
     if kind in {"too_short", "string_too_short"}:
         return Problem(key=key, message="must not be empty", hint=example(key))
+    if kind == "string_pattern_mismatch":
+        return Problem(key=key, message=f"cannot be {_shown(value, text)}", hint=_NAME_HINT)
     if kind not in _TYPE_NAMES:
         return Problem(key=key, message=details["msg"][:1].lower() + details["msg"][1:])
     bound = next(iter(details.get("ctx", {}).values()), "")
@@ -180,6 +182,9 @@ def _words(text: str) -> list[str]:
     except ValueError:
         return [text]
 
+
+_NAME_HINT = "letters, digits, `_`, `.` and `-`, a letter or a digit first"
+"""The one pattern of the models: that of names."""
 
 _EXAMPLES: Mapping[str | int, str] = {
     "version": "version: 1",

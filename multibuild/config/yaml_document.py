@@ -16,7 +16,7 @@ import yaml
 
 from multibuild.errors import ConfigError
 from multibuild.frozen import frozen
-from multibuild.regular_file import is_folder, read_regular
+from multibuild.regular_file import is_file, is_folder, read_regular
 from multibuild.terminal import shorten
 
 KeyPath = tuple[str | int, ...]
@@ -44,6 +44,8 @@ MAX_QUOTED: Final = 80
 
 TEXT_MAPPINGS: Final = ("args", "labels", "annotations", "driver_opts")
 """The values of these mappings are text: 1.10 stays 1.10."""
+
+_NO_FILE_HINT: Final = "`multibuild init` writes one; `--file` names another"
 
 _TEMPLATE: Final = re.compile(r"\{\w+\}")
 """The start of a template for `publish.staging`, which YAML parses as a mapping."""
@@ -139,9 +141,9 @@ def _read_text(path: Path) -> str:
     try:
         data = read_regular(path, MAX_CONFIG_BYTES)
     except FileNotFoundError:
-        raise ConfigError(
-            f"{path}: there is no such file", hint="`multibuild init` writes one; `--file` names another"
-        ) from None
+        other = path.with_suffix(".yml" if path.suffix == ".yaml" else ".yaml")
+        hint = f"there is {other.name}: --file {other}" if is_file(other) else _NO_FILE_HINT
+        raise ConfigError(f"{path}: there is no such file", hint=hint) from None
     except OSError as error:
         hint = "name the file in it" if is_folder(path) else "`--file` names another"
         raise ConfigError(f"{path}: cannot be read: {error.strerror}", hint=hint) from None

@@ -185,7 +185,7 @@ def _fix(request: LintRequest, file: LintedFile, text: str, find: Callable[[str]
 def _print(request: LintRequest, findings: Sequence[Finding]) -> None:
     from multibuild.lint.formats import as_json, as_sarif, as_text
 
-    if request.json or request.format == "json":
+    if request.format == "json" or (request.json and request.format == "text"):
         print_json(as_json(findings))
     elif request.format == "sarif":
         print_json(as_sarif(findings))

@@ -72,7 +72,7 @@ def matrix(request: MatrixRequest) -> int:
     from multibuild.plan.plan import choose_images
     from multibuild.workflow.matrix import GITHUB_RUNNER, MAX_JOBS, github_matrix, gitlab_matrix, make_jobs
 
-    form = "json" if request.json else request.format
+    form = request.format  # json is the default: --json changes none that was chosen
     if form not in FORMATS:
         raise UsageError(f"--format: '{form}' is unknown", hint=f"one of {', '.join(FORMATS)}")
     if request.by is not None and request.by not in SPLITS:

@@ -474,3 +474,14 @@ def test_a_platform_that_no_client_looks_for_is_said(project, capsys):
         "multibuild.yaml:3:13: platforms.0.name: no client looks for the variant of linux/arm/v9"
     )
     assert "platforms.1.also_as.0: no client looks for the variant of linux/arm64/v7x" in second
+
+
+def test_json_changes_no_format_that_was_chosen(project, capsys, monkeypatch):
+    assert project.run("matrix", "--format", "github", "--json") == 0
+    rows = json.loads(capsys.readouterr().out)["include"]
+    assert [set(row) for row in rows] == [{"platform", "slug", "runner"}] * 3
+    monkeypatch.chdir(project.path)
+    assert project.run("lint", "--format", "sarif", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["version"] == "2.1.0"
+    assert project.run("lint", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"findings": []}

@@ -322,6 +322,14 @@ TYPED = {
         "plan -f multibiuld.yaml",
         wrong("multibiuld.yaml: there is no such file", hint="init"),
     ),
+    "a config with the other ending": (
+        "plan -f other.yaml",
+        wrong("other.yaml: there is no such file", hint="--file other.yml"),
+    ),
+    "a profile with a name that is none": (
+        "plan --builder ./named.yaml",
+        wrong("named.yaml:1:1: name: cannot be 'a b'", hint="letters, digits"),
+    ),
     "a directory for a config": (
         "plan -f src",
         wrong("src: cannot be read", "directory", hint="name the file"),
@@ -406,6 +414,8 @@ def project(tmp_path, monkeypatch):
     (folder / "src").mkdir(parents=True)
     (folder / "Dockerfile").write_text("FROM scratch AS build\nFROM build AS runtime\n")
     (folder / "multibuild.yaml").write_text(BASE)
+    (folder / "other.yml").write_text(BASE)
+    (folder / "named.yaml").write_text("name: a b\n")
     monkeypatch.chdir(folder)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     return folder
