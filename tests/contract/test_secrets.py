@@ -15,7 +15,8 @@ SECRETS = {
     name: f"Hunter2{name}Hunter2"
     for name in (
         "Context", "Token", "Named", "Ssh", "Proxy", "Cache", "CacheUrl", "Argument", "Label", "Encoded", "At", "Slash", "Step",
-        "Output", "Header", "Signature", "Sas", "Redirect", "Error", "Warning", "Plain", "Builder",
+        "Output", "Header", "Signature", "Sas", "Redirect", "Error", "Warning", "Plain", "Builder", "Gate", "GateUrl", "GateWord",
+        "KeyService",
     )
 }  # fmt: skip
 URLS = {
@@ -46,6 +47,18 @@ CONFIG = {
         ],
         "to": ["type=gha,url=https://c:{CacheUrl}@cache.example/?a=1,scope=x-{{slug}}".format_map(SECRETS)],
     },
+    "gates": [
+        {
+            "name": "scan",
+            "run": [
+                "true",
+                *("--token", SECRETS["Gate"]),
+                "--from=https://u:{GateUrl}@h.example/db".format_map(SECRETS),
+                "DB_PASSWORD={GateWord}".format_map(SECRETS),
+            ],
+        }
+    ],
+    "sign": {"key": "hashivault://u:{KeyService}@vault.example/key".format_map(SECRETS)},
     "builder": "default",
     "retry": {"attempts": 1},
     "emulators": {"source": "none"},
