@@ -130,7 +130,8 @@ def _nameless(log: BuildLog) -> LogStep | None:
 def _without_step(final: FinalError, log: BuildLog) -> Cause:
     """Return the cause of which only the end is known: the error's command and the lines that have no step."""
     name = _named_after(final.message.text, log)
-    if not final.lines and (step := _nameless(log)):
+    step = _nameless(log)
+    if step and (not final.lines or (step.decisive.lines and not final.decisive)):
         return Cause(evidence=evidence(final.message.text, name, step.lines, step.decisive.lines), step=step)
     return Cause(evidence=evidence(final.message.text, name, final.lines, final.decisive), step=None)
 

@@ -12,7 +12,7 @@ _ENDS = (
     "Error: The operation was cancel", "The operation was cancel", "Build step '", "script returned exit code",
     "Command exited with code", "Error: The command exited with status", "ERROR: Build failed with exit code",
     "ERROR: Build in '", "Build in '", "Cancelling nested steps", "Sending interrupt signal",
-    "The runner has received a shutdown",
+    "The runner has received a shutdown", "The hosted runner", "The self-hosted runner",
     "Error: The runner has received a shutdown", "Build timed out", "Done. Your build exited with",
     "Bash exited with code",
     "Cmd.exe exited with code", "\u26a0 Error", "\U0001f6a8 Error", "Too long with no output",
@@ -33,7 +33,7 @@ _CUTS = (
     "Too long with no output",
     "No output has been received", "The job exceeded the maximum", "has timed out",
     "has exceeded the maximum execution time",
-    "step_script could not run to completion",
+    "step_script could not run to completion", "lost communication with the server",
 )  # fmt: skip
 """What a CI system says when it ends a build that goes on."""
 

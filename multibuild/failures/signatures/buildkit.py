@@ -23,6 +23,7 @@ NEVER_RAN: tuple[Signature, ...] = (
     Signature(tool="ssh", name="connection-lost", word="command [ssh ", pattern=r"command \[ssh .{0,400}\] has exited with", source="docker/cli connhelper/commandconn"),
     Signature(tool="ssh", name="connection-lost", word="make sure the url is valid, and docker 18.09 or later", source="docker/cli connhelper/commandconn"),
     Signature(tool="docker", name="connection-lost", word="http://docker.example.com", source="docker/cli connhelper/commandconn"),
+    Signature(tool="docker", name="builder-gone", word="during connect: ", pattern=r"during connect: .{0,400}(?:\bEOF\b|no such host|refused|reset by peer|timeout|timed out)", source="docker client: a daemon that is not there, or not yet"),
     Signature(tool="BuildKit", name="secret", word="secret", pattern=r"\bsecret \S{1,120}: not found|could not parse secrets|failed to (?:stat|read) secret|secret \S{1,120} too big|failed to retrieve HTTP auth secret|unset secret", source="buildkit session/secrets; buildx build/opt.go"),
     Signature(tool="BuildKit", name="ssh", word="ssh", pattern=r"invalid empty ssh agent socket|SSH_AUTH_SOCK|no SSH key .{0,200} forwarded|could not parse ssh|ssh forwarding.{0,60}not|unset ssh forward|failed to convert agent config", source="buildkit session/sshforward"),
     Signature(tool="BuildKit", name="ssh", word="failed to dial agent", source="buildkit session/sshforward/sshprovider"),

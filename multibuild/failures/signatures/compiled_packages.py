@@ -38,6 +38,8 @@ RUST: tuple[Signature, ...] = (
     Signature(tool="cargo", name="download-missing", word="got 40", pattern=r"failed to get (?:successful HTTP|200) response .{0,300}got 404", source="cargo sources/registry/http_remote.rs"),
     Signature(tool="cargo", name="download-refused", word="got 40", pattern=r"failed to get (?:successful HTTP|200) response .{0,300}got 40[13]", source="cargo sources/registry/http_remote.rs"),
     Signature(tool="cargo", name="checksum", word="failed to verify the checksum", source="cargo sources/registry/download.rs"),
+    Signature(tool="cargo", name="git-auth", word="failed to authenticate when downloading repository", source="cargo sources/git/utils.rs"),
+    Signature(tool="cargo", name="git-missing", word="revspec", pattern=r"revspec '.{1,200}' not found", source="libgit2 revparse.c"),
     Signature(tool="cargo", name="no-such-package", word="no matching package", pattern=r"error: no matching package (?:named )?.{1,200} found", source="cargo core/resolver/errors.rs", weight="consequence"),
     Signature(tool="rustup", name="network", word="could not download file from", source="rustup errors.rs", weight="consequence"),
     Signature(tool="rustup", name="network", word="component download failed", source="rustup dist/manifestation.rs", weight="consequence"),

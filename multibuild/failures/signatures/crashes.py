@@ -31,10 +31,10 @@ SPACE: tuple[Signature, ...] = (
 )
 
 FORMAT: tuple[Signature, ...] = (
-    Signature(tool="runc", name="exec-format", word="exec format error", pattern=r"^(?:\S{1,120} )?exec \S{1,120}: exec format error|exec container process .{0,300}exec format error|exec user process caused: exec format error", source="buildkit#2437: no handler for the binary"),
+    Signature(tool="runc", name="exec-format", word="exec format error", pattern=r"^(?:\S{1,120} )?exec \S{1,120}: exec format error|exec container process .{0,300}exec format error|exec user process caused:? \"?exec format error", source="buildkit#2437: no handler for the binary"),
     Signature(tool="shell", name="foreign-binary", word="exec format error", source="ENOEXEC: bash, Go, Python, Rust"),
     Signature(tool="shell", name="foreign-binary", word="cannot execute binary file", source="bash execute_cmd.c"),
-    Signature(tool="runc", name="no-such-program", word="no such file", pattern=r"^exec \S{1,120}: no such file or directory", source="docker/docs#14140"),
+    Signature(tool="runc", name="no-such-program", word="no such file", pattern=r"^exec \S{1,120}: no such file or directory|exec user process caused:? \"?no such file", source="docker/docs#14140"),
 )
 
 MEMORY: tuple[Signature, ...] = (
@@ -104,7 +104,7 @@ CRASHES: tuple[Signature, ...] = (
     Signature(tool=".NET", name="crash", word="internal clr error", source="dotnet/runtime eepolicy.cpp"),
     Signature(tool=".NET", name="crash", word="accessviolationexception", pattern=r"^(?:Fatal error\. )?System\.AccessViolationException", source="dotnet/runtime eepolicy.cpp"),
     Signature(tool=".NET", name="crash", word="failed to create coreclr", source="dotnet/runtime hostpolicy; docker under QEMU"),
-    Signature(tool="MSBuild", name="crash", word="exited with code 139", pattern=r"error MSB\d{4}: .{0,400}exited with code 139", source="MSBuild Exec task"),
+    Signature(tool="MSBuild", name="crash", word="exited with code 13", pattern=r"error MSB\d{4}: .{0,400}exited with code (?:13[2-6]|139)\b", source="MSBuild Exec task"),
     Signature(tool="GHC", name="crash", word="ghc: panic!", source="ghc GHC.Utils.Panic"),
     Signature(tool="GHC", name="crash", word="internal error: ", pattern=r"^\S{0,120}ghc\S{0,120}: internal error: ", source="ghc rts/RtsMessages.c"),
     Signature(tool="Erlang", name="crash", word="segmentation fault", pattern=r"(?:erl|beam\.smp|erlexec|escript)\b.{0,100} segmentation fault", source="erts under QEMU's user mode"),

@@ -14,11 +14,12 @@ CURL: tuple[Signature, ...] = (
     Signature(tool="curl", name="clock", word="curl: (60)", pattern=r"curl: \(60\) .{0,200}not yet valid", source=_CURL),
     Signature(tool="curl", name="step-ca", word="curl: (", pattern=r"curl: \((?:60|77|83|58)\)", source=_CURL),
     Signature(tool="curl", name="step-ca", word="curl: (35)", pattern=r"curl: \(35\) .{0,300}(?:unsupported protocol|wrong version number|handshake failure|alert |no protocols)", source=_CURL),
-    Signature(tool="curl", name="network", word="curl: (", pattern=r"curl: \((?:5|6|7|12|16|18|28|35|52|55|56|92|95|96)\)", source=_CURL),
+    Signature(tool="curl", name="network", word="curl: (", pattern=r"curl: \((?:5|6|7|12|16|18|28|35|52|55|56|92|95|96)\)(?! (?:CONNECT tunnel failed, response|Received HTTP code) 40)", source=_CURL),
     Signature(tool="curl", name="download-rate-limited", word="returned error: ", pattern=r"The requested URL returned error: 429", source=_CURL),
     Signature(tool="curl", name="server-error", word="returned error: ", pattern=r"The requested URL returned error: (?:5\d\d|408)", source=_CURL),
     Signature(tool="curl", name="download-missing", word="returned error: ", pattern=r"The requested URL returned error: (?:404|410)", source=_CURL),
     Signature(tool="curl", name="download-refused", word="returned error: ", pattern=r"The requested URL returned error: (?:401|403|407)", source=_CURL),
+    Signature(tool="curl", name="download-refused", word="curl: (56)", pattern=r"curl: \(56\) (?:CONNECT tunnel failed, response|Received HTTP code) 40[37]", source="libcurl http_proxy.c"),
     Signature(tool="curl", name="network", word="will retry", pattern=r"^Warning: .{0,200}Will retry in \d", source="curl tool_operate.c", weight="warning"),
 )
 
@@ -69,7 +70,7 @@ OTHER: tuple[Signature, ...] = (
     Signature(tool="rsync", name="network", word="rsync error: ", pattern=r"rsync error: (?:timeout|error in socket IO|error in rsync protocol data stream|timeout waiting)", source="rsync errcode.h", weight="consequence"),
     Signature(tool="skopeo", name="download-rate-limited", word="toomanyrequests", source="distribution-spec TOOMANYREQUESTS"),
     Signature(tool="skopeo", name="server-error", word="status|statuscode", pattern=r"(?:received unexpected HTTP status|unexpected status code \S{1,120}|StatusCode|invalid status code from registry)[: ]{1,2}5\d\d|unexpected (?:http )?status code:? 5\d\d", source="containers/image docker"),
-    Signature(tool="GitHub", name="download-rate-limited", word="rate limit", pattern=r"API rate limit exceeded|secondary rate limit|rate limit exceeded", source="GitHub REST API"),
+    Signature(tool="GitHub", name="download-rate-limited", word="rate limit|api limit", pattern=r"API limit .{0,60}is exhausted|API rate limit exceeded|secondary rate limit|rate limit exceeded", source="GitHub REST API"),
     Signature(tool="helm", name="network", word="failed to fetch http", pattern=r"failed to fetch https?://\S{1,400} : 5\d\d", source="helm pkg/getter/httpgetter.go"),
     Signature(tool="helm", name="download-missing", word="failed to fetch http", pattern=r"failed to fetch https?://\S{1,400} : 404", source="helm pkg/getter/httpgetter.go"),
     Signature(tool="terraform", name="network", word="could not connect to|failed to query|could not query", pattern=r"Could not connect to \S{1,120}|Failed to query available provider packages|could not query provider registry", source="terraform init", weight="last"),

@@ -40,6 +40,11 @@ PIECES = {
         f"#14 2.345 {RESET}\n#14 2.400 make: *** [Makefile:2: deps] Error 56\n------\nerror: failed to solve: {EXIT}",
         "network",
     ),
+    "numbered lines of a step without its name, and the Dockerfile's": (
+        (f"#14 2.345 {RESET}\n#14 2.400 make: *** [Makefile:2: deps] Error 56\n------\nDockerfile:75\n--------------------\n"
+        f"  74 |     \n  75 | >>> RUN make deps\n  76 |     \n--------------------\nerror: failed to solve: {EXIT}"),
+        "network",
+    ),
     "a block with the number 0": (
         (f"------\n > [build 3/4] RUN make deps:\n#0 2.345 {RESET}\n#0 2.400 make: *** [Makefile:2: deps] Error 56\n------\n"
         f"Dockerfile:75\n--------------------\n  75 | >>> RUN make deps\n--------------------\nERROR: failed to solve: {EXIT}"),
@@ -322,6 +327,10 @@ CRASH = "#5 2.0 qemu: uncaught target signal 11 (Segmentation fault) - core dump
         ("ERROR: Job failed: execution took longer than 1h0m0s seconds\n", "timeout"),
         ("Build timed out (after 60 minutes). Marking the build as failed.\nFinished: FAILURE\n", "timeout"),
         ("Too long with no output (exceeded 10m0s): context deadline exceeded\n", "timeout"),
+        (
+            "##[error]The hosted runner lost communication with the server. Anything may have starved it.\n",
+            "killed",
+        ),
         (CRASH + "##[error]The operation was canceled.\n", "qemu-crash"),
         (
             CRASH
