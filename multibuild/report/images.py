@@ -64,7 +64,9 @@ def _image_status(report: Mapping[str, Any], run: str) -> str:
     """
     rows, tags = report["platforms"], report["published"]
     complete = "succeeded" if rows and all(map(is_proved, rows)) else "partial"
-    if tags and all(tag["status"] in _IN_PLACE for tag in tags):
+    index = (report["index"] or {}).get("digest")
+    # After another image's tag failed, one that was not reached is unchanged: it holds what it held.
+    if tags and all(tag["status"] in _IN_PLACE and index in (None, tag["after"]) for tag in tags):
         return complete
     if any(row["required"] and not is_proved(row) for row in rows) or not rows:
         return "interrupted" if run == "interrupted" else "failed"

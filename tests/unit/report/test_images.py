@@ -42,9 +42,12 @@ def good(began=1):
     )
 
 
-def moved(image, status="moved"):
-    tag = {"ref": f"r.example/{image}:latest", "before": None, "after": INDEX, "status": status}
-    return ((6, "tag.ended", tag),)
+COMPOSED = {"digest": INDEX, "mediaType": "application/vnd.oci.image.index.v1+json", "size": 9, "entries": 2}
+
+
+def moved(image, status="moved", after=INDEX):
+    tag = {"ref": f"r.example/{image}:latest", "before": None, "after": after, "status": status}
+    return ((5, "index.composed", COMPOSED), (6, "tag.ended", tag))
 
 
 def report(*parts, end=SUCCEEDED, optional=(), names=("app", "worker")):
@@ -91,6 +94,7 @@ def test_a_run_that_was_killed_lasts_until_the_last_event_of_any_image():
     assert report(entries("app", *good(1)), entries("worker", *good(4)))["seconds"] == 9.0
 
 
+OLD = "sha256:" + "0" * 64
 BAD = (*built("linux/amd64", 1, 2), *broken("linux/arm64", 1, 4))
 
 
@@ -101,6 +105,7 @@ BAD = (*built("linux/amd64", 1, 2), *broken("linux/arm64", 1, 4))
         ((*good(), *moved("app")), BAD, FAILED, ("partial", ["succeeded", "failed"])),
         ((*good(), *moved("app", "put-back")), (*good(), *moved("worker", "failed")), FAILED, ("failed", ["built"] * 2)),
         ((*good(), *moved("app", "unchanged")), (*good(), *moved("worker")), SUCCEEDED, ("succeeded", ["succeeded"] * 2)),
+        ((*good(), *moved("app", "failed")), (*good(), *moved("worker", "unchanged", OLD)), FAILED, ("failed", ["built"] * 2)),
         (good(), good(), SUCCEEDED, ("succeeded", ["succeeded"] * 2)),
         (good(), built("linux/amd64", 1, 2), None, ("interrupted", ["built", "interrupted"])),
         ((), (), FAILED, ("failed", ["failed", "failed"])),
