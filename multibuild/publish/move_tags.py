@@ -9,7 +9,7 @@ from dataclasses import field, replace
 from types import MappingProxyType
 from typing import Literal, TypeVar
 
-from multibuild.errors import Interrupted, PublishFailed
+from multibuild.errors import EnvironmentFault, Interrupted, MultibuildError, PublishFailed
 from multibuild.frozen import frozen
 from multibuild.journal.events import Emit, TagEnded, TagPlanned
 from multibuild.oci.copy.children import MAX_PARALLEL_HEADS, copy_children
@@ -254,6 +254,12 @@ class _Tag:
         )
         return outcome
 
+    def try_report(self, outcome: MovedTag) -> MovedTag:
+        """Record an outcome if the journal can be written, and return it: no other tag waits for that."""
+        with contextlib.suppress(EnvironmentFault):
+            self.report(outcome)
+        return outcome
+
 
 def _read_previous(tag: Reference, publication: Publication) -> _Tag:
     """Read a tag's manifest with its bytes: a registry may drop them as soon as no tag has them."""
@@ -276,16 +282,19 @@ class _Move:
     def move_all(self) -> tuple[MovedTag, ...]:
         """Move every tag; after rolling back, PublishFailed when one cannot be moved, Interrupted after a Ctrl-C.
 
+        Tags are rolled back after any other error, too: that of a journal that cannot be written.
         A run moves tags in a thread, which no Ctrl-C reaches; `merge TARGET SOURCE...` has nothing to resume from.
         """
         moved: list[MovedTag] = []
         for tag in self.tags:
             try:
                 moved.append(tag.report(_move(tag)))
-            except (PublishFailed, KeyboardInterrupt) as error:
+            except (Exception, KeyboardInterrupt) as error:
                 outcome = self._roll_back_all(moved)
                 if isinstance(error, KeyboardInterrupt):
                     raise Interrupted(f"interrupted; tags: {_statuses(outcome)}") from error
+                if not isinstance(error, MultibuildError):
+                    raise
                 raise _with_outcome(error, outcome) from error
         return tuple(moved)
 
@@ -294,14 +303,17 @@ class _Move:
         failed, unmoved = self.tags[len(moved)], self.tags[len(moved) + 1 :]
         touched = zip(self.tags, [*moved, failed.outcome(None, "failed")], strict=False)
         outcome = [
-            done if done.status == "unchanged" else tag.report(_roll_back(tag, done))
+            done if done.status == "unchanged" else tag.try_report(_roll_back(tag, done))
             for tag, done in reversed(list(touched))
         ][::-1]
-        return (*outcome, *(tag.report(_roll_back_unmoved(tag)) for tag in unmoved))
+        return (*outcome, *(tag.try_report(_roll_back_unmoved(tag)) for tag in unmoved))
 
 
-def _with_outcome(error: PublishFailed, tags: Sequence[MovedTag]) -> PublishFailed:
-    return PublishFailed(f"{error.message}; tags: {_statuses(tags)}", hint=error.hint)
+def _with_outcome(error: MultibuildError, tags: Sequence[MovedTag]) -> MultibuildError:
+    message = f"{error.message}; tags: {_statuses(tags)}"
+    if isinstance(error, PublishFailed):
+        return PublishFailed(message, hint=error.hint)
+    return error.with_message(message)
 
 
 def _statuses(tags: Sequence[MovedTag]) -> str:
@@ -322,7 +334,7 @@ def _roll_back_unfinished(publications: Sequence[Publication]) -> tuple[MovedTag
     with ThreadPoolExecutor(max_workers=MAX_PARALLEL_HEADS) as pool:
         reads = _start_reads([one for one in publications if one.previous_digests], pool)
     tags = [read.result() for read in reads if read.exception() is None]
-    return tuple(tag.report(_roll_back_unmoved(tag)) for tag in tags if tag.unfinished is not None)
+    return tuple(tag.try_report(_roll_back_unmoved(tag)) for tag in tags if tag.unfinished is not None)
 
 
 def _roll_back_unmoved(tag: _Tag) -> MovedTag:

@@ -6,7 +6,7 @@ import pytest
 from fakes.images import DOCKER, OCI, descriptor, put_attested, put_image, put_index, put_referrer
 from fakes.registry_server import FakeRegistry, Faults, digest_of
 
-from multibuild.errors import Interrupted, PublishFailed
+from multibuild.errors import EnvironmentFault, Interrupted, PublishFailed
 from multibuild.journal.events import Event, TagEnded
 from multibuild.oci.http import RetryPolicy
 from multibuild.oci.reference import Destination, Reference
@@ -212,6 +212,25 @@ def test_an_interrupt_between_tags_rolls_back(registry, clients):
 
     with pytest.raises(Interrupted, match=r":1\.2\.3 (put-back|failed)"):
         publish_to([f"{registry.host}/app"], registry, clients(), index, emit=interrupt)
+    assert registry.repository("app").tags == {"1.2.3": before}
+
+
+@pytest.mark.parametrize("status", ["moved", "put-back"])
+def test_a_journal_that_cannot_be_written_leaves_no_tag_moved(status, registry, clients):
+    """The disk fills up before the second tag's outcome, or also before those of the rollback."""
+    index = index_of(registry, "linux/amd64")
+    before = put_image(registry, "app", "linux/riscv64", tag="1.2.3")
+    written: list[str] = []
+
+    def fill_up(event, /):
+        if event.name != "tag.ended":
+            return
+        if written and (status == "put-back" or event.status == "moved"):
+            raise EnvironmentFault("the journal cannot be written: No space left on device")
+        written.append(event.ref)
+
+    with pytest.raises(EnvironmentFault, match=r"No space left on device; tags: .*:1\.2\.3 put-back"):
+        publish_to([f"{registry.host}/app"], registry, clients(), index, emit=fill_up)
     assert registry.repository("app").tags == {"1.2.3": before}
 
 
