@@ -71,28 +71,23 @@ def read_unfinished_runs(state: State, current: RunDirectory) -> UnfinishedRuns:
     earlier_runs = state.runs_before(current)
     ids: list[str] = []
     children: dict[tuple[str, str], FinishedChild] = {}
-    tags: dict[tuple[str, str], str | None] = {}
-    published = False
     for run in earlier_runs:
-        entries = run.all_entries()
-        events = [entry.event for entry in entries if entry.is_of(run.image)]
+        events = run.events()
         status = next((event.status for event in events if isinstance(event, RunEnded)), None)
         if status == "succeeded":
             break
-        moves = tag_moves(entries, run.image)
-        published = published or moves.finished or (status == "partial" and bool(moves.unfinished))
         ids.append(run.id)
         for child in _children(events):
             children.setdefault((child.platform, child.fingerprint), child)
-        # Older runs win here: the oldest has what the tag held before any of them moved it.
-        tags |= {} if published else moves.unfinished
+    tags = read_unfinished_tags(state, current)
     return UnfinishedRuns(ids=tuple(ids), children=children, tags=tags, earlier_runs=earlier_runs)
 
 
 def read_unfinished_tags(state: State, current: RunDirectory) -> dict[tuple[str, str], str | None]:
     """Return `UnfinishedRuns.tags` alone, which a run without `--resume` rolls back, too, if it fails to publish.
 
-    A run that planned no tag ended before it published, or does not; its journal is not read as JSON.
+    A run that planned no tag ended before it published, or does not, as a `build` that succeeded between two that were
+    killed; its journal is not read as JSON.
     """
     tags: dict[tuple[str, str], str | None] = {}
     for run in state.runs_before(current):
@@ -103,6 +98,7 @@ def read_unfinished_tags(state: State, current: RunDirectory) -> dict[tuple[str,
         status = next((entry.event.status for entry in entries if isinstance(entry.event, RunEnded)), None)
         if moves.finished or status in {"succeeded", "partial"}:
             break
+        # Older runs win here: the oldest has what the tag held before any of them moved it.
         tags |= moves.unfinished
     return tags
 

@@ -106,8 +106,18 @@ PARTIAL = RunEnded(status="partial")
             [[tag_planned("sha256:old"), PARTIAL], [tag_planned("sha256:index", "sha256:new")]],
             {"sha256:new": "sha256:index"},
         ),
+        (
+            [[tag_planned("sha256:old")], [RunEnded(status="succeeded")], []],
+            {"sha256:index": "sha256:old"},
+        ),
     ],
-    ids=["two unfinished", "partial publish", "partial build", "unfinished after partial publish"],
+    ids=[
+        "two unfinished",
+        "partial publish",
+        "partial build",
+        "unfinished after partial publish",
+        "a build that succeeded after a publish that was killed",
+    ],
 )
 def test_the_oldest_unfinished_run_since_the_last_publish_has_what_a_tag_held(state, runs, tags):
     assert runs_after(state, *runs).tags == {("r:latest", after): before for after, before in tags.items()}
