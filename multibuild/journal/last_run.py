@@ -90,7 +90,10 @@ def last_run(runs: Iterable[RunDirectory], *, image: str = "") -> LastRun | None
 
 
 def recorded_children(plan: Mapping[str, Any], events: Sequence[Event]) -> dict[str, RecordedChild]:
-    """Return a journal's children by platform. A later child replaces an earlier one and that one's proofs."""
+    """Return the children of a journal by platform, without those that were carried over from an older index.
+
+    A later child replaces an earlier one and that one's proofs.
+    """
     staged = {
         item["platform"]: repository_of(item["staging"]["reference"]) for item in plan.get("platforms", ())
     }
@@ -104,6 +107,8 @@ def recorded_children(plan: Mapping[str, Any], events: Sequence[Event]) -> dict[
                 inputs[event.platform] = digest
             case InputsChanged():
                 inputs.clear()
+            case PlatformEnded(status="carried"):
+                pass  # the child of an older index: this run did not build it, from whatever inputs it names
             case PlatformEnded(platform=platform, digest=str(digest)) if digest:
                 repository = event.repository or staged.get(platform, "")
                 if platform in children and children[platform].digest != digest:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from multibuild.frozen import frozen
-from multibuild.journal.events import HandedOver, IndexComposed, PlatformEnded
+from multibuild.journal.events import HandedOver, IndexComposed
 from multibuild.journal.last_run import is_child, parsed_reference, recorded_children
 from multibuild.journal.local_children import is_local_child
 from multibuild.journal.runs import RunDirectory
@@ -80,9 +80,7 @@ def collect_leftovers(
         if plan is None:
             continue
         events = run.events()
-        # Entries carried over from an older index were not built here, and may be in use by digest.
-        own = [e for e in events if not (isinstance(e, PlatformEnded) and e.status == "carried")]
-        for child in recorded_children(plan, own).values():
+        for child in recorded_children(plan, events).values():
             if is_local_child(child.repository) or not is_child(child.repository, child.digest):
                 continue
             collected = leftovers.setdefault(Reference.parse(child.repository), _Collected())
