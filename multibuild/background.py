@@ -1,14 +1,28 @@
-"""Work in threads: one that cancellation does not wait for, and work that several threads need once."""
+"""Work beside other work: tasks, a thread that cancellation does not wait for, what several threads need once."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
+
+
+@asynccontextmanager
+async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
+    """Run tasks as an `asyncio.TaskGroup` does, and raise the first error itself: callers catch it by its class."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except BaseExceptionGroup as errors:
+        first: BaseException = errors
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        raise first from first.__cause__
 
 
 async def run_in_background(work: Callable[[], T]) -> T:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
+from multibuild.background import task_group
 from multibuild.builds.attempt import BuildContext
 from multibuild.builds.batch.batch import (
     Batch,
@@ -235,7 +236,7 @@ async def _build_each(
         if fail_fast and planned.required and not results[planned.platform].built:
             stop.set()
 
-    async with asyncio.TaskGroup() as group:
+    async with task_group() as group:
         parts = [(batch.why, parts_of(batch, context, on_first_attempt)) for batch in batches]
         joined = [members for why, members in parts if why == "cached"]
         tasks = [group.create_task(cached.run(context.images.name, joined))]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multibuild.background import run_in_background
+from multibuild.background import run_in_background, task_group
 from multibuild.errors import NO_TAG_MOVED, VerificationFailed
 from multibuild.journal.events import ChildRead, ContentEnded, Event, PlatformEnded
 from multibuild.journal.local_children import child_reference
@@ -46,7 +45,7 @@ async def prove_children(
     recorder = context.recorder
     children = await read_children(plan, staged, recorder, reader=reader)
     # Tests wait for the builder, proofs for the registry: neither needs the other.
-    async with asyncio.TaskGroup() as group:
+    async with task_group() as group:
         test_task = group.create_task(_test(plan, children, context, failover, tested))
         proof_task = group.create_task(
             _prove_contents(_dockerfiles_of(plan, context), children, recorder, reader)

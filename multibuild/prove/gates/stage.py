@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from multibuild.background import run_in_background
+from multibuild.background import run_in_background, task_group
 from multibuild.buildx.slots import Slots
 from multibuild.errors import NO_TAG_MOVED, EnvironmentFault, VerificationFailed
 from multibuild.frozen import frozen
@@ -47,7 +46,7 @@ async def pass_gates(run: GatesRun, children: Sequence[PlatformChild]) -> tuple[
     if not run.plan.gates or not children:
         return tuple(children)
     with run.context.recorder.stage("gates"):
-        async with asyncio.TaskGroup() as group:
+        async with task_group() as group:
             tasks = [group.create_task(_check(gate, run, children)) for gate in run.plan.gates]
     outcomes = [outcome for task in tasks for outcome in task.result()]
     _raise_for(run.plan, outcomes)
@@ -60,7 +59,7 @@ async def _check(gate: Gate, run: GatesRun, children: Sequence[PlatformChild]) -
     checked = [child for child in children if gate.applies_to(child.planned.platform)]
     if gate.run is not None:
         program = ProgramGate(gate=gate, plan=run.plan, run=run.context.run)
-        async with asyncio.TaskGroup() as group:
+        async with task_group() as group:
             tasks = [group.create_task(_run(program, child, run)) for child in checked]
         return tuple(task.result() for task in tasks)
     size = SizeGate(gate=gate, plan=run.plan, registries=run.registries)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from multibuild.background import run_in_background
+from multibuild.background import run_in_background, task_group
 from multibuild.builds.result import BuildResult, staged_children
 from multibuild.builds.resume import read_unfinished_runs
 from multibuild.buildx.slots import Slots
@@ -87,7 +87,7 @@ async def merge_last_run(
     )
     await preflight([image.plan for image in images], context.recorder, signs=True)
     slots = Slots(images[0].plan.jobs)  # of the gates of all images
-    async with asyncio.TaskGroup() as group:
+    async with task_group() as group:
         tasks = [group.create_task(_proved_image(image, errors, slots)) for image in images]
     proved = [image for task in tasks if (image := task.result()) is not None]
     errors.require(proved)

@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 from fakes.images import put_attested, put_image, put_index
 from fakes.journals import write_events
-from fakes.registry_server import FakeRegistry
+from fakes.registry_server import FakeRegistry, digest_of
 
 from multibuild.builds.inputs import PendingFingerprints
 from multibuild.cli.display.display import Silent
@@ -654,6 +654,24 @@ async def test_a_registry_that_refuses_one_image_lets_the_others_be_published(se
     registry.bends.clear()
     assert await several("again", EACH).merge() == "succeeded"
     assert (tags(registry), tags(registry, "worker")) == ({"latest"}, {"latest"})
+
+
+EMPTY_TAR = bytes(1024)
+
+
+async def test_an_image_whose_layer_cannot_be_read_lets_the_others_be_published(several, registry):
+    """Tests and proofs run beside each other: the error of one of them is still that of the image."""
+    config = {**EACH, "verify": {"content": "all"}}
+    for name in ("app", "worker"):
+        for platform in PLATFORMS:
+            machine = several(f"{name}-{platform}".replace("/", "-"), config)
+            await machine.hand_over(platform, name=name, layer=EMPTY_TAR)
+    del registry.repository("app").blobs[digest_of(EMPTY_TAR)]
+    with pytest.raises(PublishFailed, match=r"^app: ") as error:
+        await several("merge", config).merge()
+    assert "worker" not in error.value.message
+    assert "latest" not in tags(registry)
+    assert len(images(registry, name="worker")) == 2
 
 
 @pytest.mark.parametrize("config", [TOGETHER, EACH], ids=["together", "each"])
