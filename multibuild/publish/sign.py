@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from multibuild.retry_calls import Backoff, retry
 
 if TYPE_CHECKING:
     from multibuild.config.publishing.sign import Sign
+    from multibuild.plan.plan import Plan
     from multibuild.publish.move_tags import Publication
 
 MAX_REFERENCES = 32
@@ -68,6 +70,16 @@ class Signer:
         Raises CosignFailed when cosign cannot use the key, EnvironmentFault when it cannot be started.
         """
         return frozenset(digests) - frozenset(self._unsigned(repository, digests, stores))
+
+    def lacks_signature(self, repository: Reference, digests: Sequence[str], stores: Stores) -> bool:
+        """Whether one of the digests has no signature of the key.
+
+        Where the key or cosign is missing, and where signing is keyless, any signature counts.
+        """
+        if not self.sign.keyless:
+            with suppress(CosignFailed, EnvironmentFault):
+                return bool(self._unsigned(repository, digests, stores))
+        return len(self._perhaps_signed(repository, digests, stores)) < len(digests)
 
     def _sign(self, repository: Reference, digests: Sequence[str], stores: Stores) -> list[str]:
         """Return the digests that had no valid signature before."""
@@ -185,6 +197,27 @@ def digests_to_sign(index: Manifest) -> tuple[str, ...]:
     """Return the digests of an index and its images, each once: clients verify either. Attestations are covered."""
     images = (entry.digest for entry in index.entries if not entry.is_attestation)
     return tuple(dict.fromkeys((index.digest, *images)))
+
+
+def find_unsigned(
+    plan: Plan, index: Manifest, stores: Stores, say: Callable[[str], None]
+) -> Reference | None:
+    """Return the first repository of a plan in which a published index or one of its images has no signature.
+
+    None where everything has one, and where the config signs nothing.
+    """
+    if plan.sign is None:
+        return None
+    signer = Signer(
+        sign=plan.sign,
+        project=plan.project,
+        registries=plan.registries,
+        cosign=Cosign(timeout_s=plan.sign.timeout),
+        say=say,
+    )
+    repositories = [Reference.parse(target.repository) for target in plan.targets]
+    digests = digests_to_sign(index)
+    return next((one for one in repositories if signer.lacks_signature(one, digests, stores)), None)
 
 
 def check_signing(signs: Iterable[tuple[Sign, Path]], *, cosign: Callable[[float], Cosign]) -> Iterator[str]:

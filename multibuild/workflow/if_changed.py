@@ -105,7 +105,7 @@ def check_for_changes(
     if command == "publish" and plan.publish.output.kind != "registry":
         return _changed(success, [f"publish.to: {plan.publish.to} cannot be asked what it holds"])
     with RegistrySession(plan.registries, on_wait=say) as registries:
-        return _compare_with_registry(plan, success, registries, runs, images)
+        return _compare_with_registry(plan, success, registries, runs, images, command=command, say=say)
 
 
 def _compare_with_registry(
@@ -114,6 +114,9 @@ def _compare_with_registry(
     registries: RegistrySession,
     runs: Sequence[RunDirectory],
     images: Mapping[str, PlanFingerprints],
+    *,
+    command: Command,
+    say: Say,
 ) -> ChangeCheck:
     digests: dict[str, str | None] = {}
     names = list(success.expected_digests)
@@ -143,6 +146,8 @@ def _compare_with_registry(
         for name, digest in success.expected_digests.items()
         if digests[name] != digest
     ]
+    if not changes and command == "publish":
+        changes += _unsigned(plan, registries, say)
     if changes:
         return _changed(success, changes)
     parts = {part for fingerprint in fingerprints.values() for part in fingerprint.parts}
@@ -150,6 +155,23 @@ def _compare_with_registry(
     compared = f"config, context, {count} base image{'s' * (count != 1)}, {len(names)} published digests"
     reason = f"unchanged since run {success.run.id} ({compared}); nothing to do"
     return ChangeCheck(run=success.run, reason=reason, fingerprints=inputs)
+
+
+def _unsigned(plan: Plan, registries: RegistrySession, say: Say) -> list[str]:
+    """Return the change that what the tags hold has no signature any more, if the config wants one."""
+    from multibuild.oci.errors import RegistryError
+    from multibuild.oci.reference import Reference
+    from multibuild.publish.sign import find_unsigned
+
+    if plan.sign is None:
+        return []
+    target = plan.targets[0]
+    tag = Reference.parse(target.repository).with_tag(target.tags[0])
+    try:
+        repository = find_unsigned(plan, registries.of(tag.host).manifest(tag), registries, say)
+    except RegistryError as error:
+        return [error.message]
+    return [f"{repository} has no signature by {plan.sign.identity}"] if repository is not None else []
 
 
 def _current_digest(registries: RegistrySession, runs: Sequence[RunDirectory], name: str) -> str | None:

@@ -28,7 +28,7 @@ from multibuild.plan.children import RememberedChild
 from multibuild.platforms import Platform
 from multibuild.publish.compose_index import compose_remembered
 from multibuild.publish.cosign import Cosign, CosignFailed
-from multibuild.publish.sign import Signer
+from multibuild.publish.sign import Signer, find_unsigned
 from multibuild.resolve.base_triggers import BaseTriggers
 from multibuild.terminal import one_line
 from multibuild.workflow.remember.annotations import inputs_annotations
@@ -121,14 +121,17 @@ class _Lookup:
         digests = {platform: one.digest for platform, one in fingerprints.platforms.items()}
         inputs = inputs_annotations(loaded, plan, digests)
         recalled = _compare(plan, fingerprints, tags, inputs, _own_indexes(plan, tags))
-        if recalled.holds:
-            return recalled
         unsigned = ""
+        if recalled.holds and recalled.index is not None:
+            lacking = find_unsigned(plan, recalled.index, self._registries, self._say)
+            if lacking is None:
+                return recalled
+            unsigned = f"; in {lacking} not all has a signature"
         if plan.sign is not None and recalled.children:
             # Who can push to the tags could forge a child there, and would get our signature for it.
-            signed, unsigned = self._signed(plan, plan.sign, _own_indexes(plan, tags))
-            recalled = _compare(plan, fingerprints, tags, inputs, signed)
-        existing = self._with_existing(recalled, tags)
+            signed, why = self._signed(plan, plan.sign, _own_indexes(plan, tags))
+            recalled, unsigned = _compare(plan, fingerprints, tags, inputs, signed), why or unsigned
+        existing = self._with_existing(replace(recalled, holds=False), tags)
         return replace(existing, reason=f"{existing.reason}{unsigned}{self._hint(loaded, existing)}")
 
     def _signed(

@@ -249,6 +249,18 @@ def test_another_version_of_multibuild_is_a_change(project):
     assert project.compare().reason.endswith(": multibuild itself")
 
 
+@pytest.mark.parametrize("signed", [True, False])
+def test_a_signature_that_is_gone_is_a_change(project, registry, signed, monkeypatch):
+    """Also where no cosign is at hand; the key is that of the machine that publishes."""
+    monkeypatch.setenv("PATH", "/nonexistent")
+    project.config["sign"] = {"keyless": True}
+    run = project.succeed()
+    if signed:
+        put_image(registry, "app", tag=project.children[0].replace(":", "-") + ".sig")
+    check = project.compare()
+    assert (check.run == run, "has no signature by" in check.reason) == (signed, not signed)
+
+
 def test_a_local_output_is_never_unchanged(project, tmp_path):
     project.config["publish"] = {"to": f"oci:{tmp_path / 'layout'}"}
     project.succeed()

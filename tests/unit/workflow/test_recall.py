@@ -356,6 +356,49 @@ def test_what_is_signed_by_the_key_of_the_config_is_reused(project, cosign):
     assert (to_build(recalled), recalled.reason) == ([], "nothing is to be built: only tags move")
 
 
+def sign_all(project, index, key="cosign.key"):
+    document = json.loads(project.registry.repository("app").manifests[index][1])
+    for digest in (index, *(entry["digest"] for entry in document["manifests"])):
+        sign(project, digest, key)
+
+
+def test_tags_that_hold_what_is_signed_are_not_touched(project, cosign):
+    sign_all(project, project.publish()[""])
+    assert project.recall_one().holds
+
+
+@pytest.mark.parametrize("lost", ["the index", "an image", "the key"])
+def test_tags_that_hold_what_is_not_signed_do_not_hold(project, registry, cosign, lost):
+    """Signatures were removed in the registry, or are of the key that was in the file before."""
+    index = project.publish()[""]
+    if lost == "an image":
+        sign(project, index)
+    elif lost == "the key":
+        cosign.write_key(project.folder / "before.key", name="another")
+        project.write(".dockerignore", "multibuild.yaml\n*.key\n")
+        index = project.publish()[""]
+        sign_all(project, index, "before.key")
+    recalled = project.recall_one()
+    assert not recalled.holds
+    assert to_build(recalled) == ([] if lost == "an image" else THREE)
+    if lost == "an image":
+        assert recalled.reason == (
+            f"nothing is to be built: only tags move; in {project.host}/app not all has a signature"
+        )
+
+
+@pytest.mark.parametrize("missing", ["cosign", "key"])
+def test_where_signatures_cannot_be_verified_any_counts(project, cosign, missing):
+    """As where only the machine that publishes has the key."""
+    if missing == "key":
+        project.config["sign"] = {"keyless": True}
+    index = project.publish()[""]
+    assert not project.recall_one().holds
+    sign_all(project, index)
+    (cosign.folder / "cosign").unlink()
+    assert project.recall_one().holds
+
+
 def unsigned(project, cosign):
     return "none by the key cosign.key is valid"
 
