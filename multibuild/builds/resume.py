@@ -222,8 +222,13 @@ def _existing_in_registries(
     """Ask registries for children, all at once; return the platforms whose child exists."""
 
     def exists(child: FinishedChild) -> bool:
+        # Registries that remove what has no tag remove the image, and leave the index that attests it.
         reference = Reference.parse(f"{child.repository}@{child.digest}")
-        return registries.of(reference.host).head(reference) is not None
+        store = registries.of(reference.host)
+        if store.head(reference) is None:
+            return False
+        digests = [entry.digest for entry in store.manifest(reference).entries]
+        return all(store.head(reference.with_digest(digest)) is not None for digest in digests)
 
     with RegistrySession(plan.registries, on_wait=recorder.say) as registries:
         results = registries.map(exists, children.values())

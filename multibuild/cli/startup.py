@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,12 @@ MAX_UNCOLLECTED = 200_000
 
 
 def run() -> NoReturn:
-    """Run the console script; exit without waiting for threads blocked on a silent registry."""
+    """Run the console script; exit without waiting for threads blocked on a silent registry.
+
+    SIGTERM ends a command as Ctrl-C does: `promote` puts back tags that it moved.
+    """
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     gc.set_threshold(MAX_UNCOLLECTED)
     install()
     code = main()

@@ -123,6 +123,17 @@ def test_the_oldest_unfinished_run_since_the_last_publish_has_what_a_tag_held(st
     assert runs_after(state, *runs).tags == {("r:latest", after): before for after, before in tags.items()}
 
 
+@pytest.mark.parametrize("gone", [None, 0, 1, 2], ids=["nothing", "index", "image", "attestation"])
+async def test_a_child_of_which_a_part_is_gone_is_built_anew(state, plan_of, gone):
+    with FakeRegistry() as registry:
+        parts, image = put_attested(registry, "app", "linux/amd64"), f"{registry.host}/app"
+        write_events(state.new_run(NOW).journal_path, *INPUTS, ended(parts[0], image), InputsHeld())
+        if gone is not None:
+            del registry.repository("app").manifests[parts[gone]]
+        plan = plan_of(f"image: {image}\nplatforms: [linux/amd64]")
+        assert list(await resume(plan, state, state.new_run(NOW))) == ([AMD64] if gone is None else [])
+
+
 # Without a registry.
 
 
