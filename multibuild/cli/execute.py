@@ -92,7 +92,7 @@ def _record(
         status = supervise(work)
         recorder.record(RunEnded(status=status))
     except BaseException as error:
-        failure = _translate(error)
+        failure = _translate(_first(error))
         with suppress(EnvironmentFault):  # a full disk fails the journal too
             recorder.record(_ending(failure))
         return failure
@@ -163,6 +163,13 @@ def _planless(loaded: LoadedConfig) -> dict[str, Any]:
     config = loaded.config
     image = {"image": config.image, "tags": list(config.tags), "fingerprint": "", "platforms": []}
     return {"name": loaded.name, **image} if loaded.name else image
+
+
+def _first(error: BaseException) -> BaseException:
+    """Return the first error that is no group: task groups wrap errors."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _translate(error: BaseException) -> BaseException:

@@ -6,12 +6,12 @@ A run has images, and an image has platforms: a file without `images` has one im
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Literal
 
-from multibuild.background import task_group
 from multibuild.builds.dependencies import dependencies_first
 from multibuild.builds.failover import Failover
 from multibuild.builds.inputs import PendingFingerprints
@@ -108,7 +108,7 @@ async def run_stages(
     shared = SharedBuilds.of([image.plan for image in images], failover)
     slots = Slots(images[0].plan.jobs)  # of the gates of all images
     add_unchanged(shared.children, recalled)
-    async with task_group() as group:
+    async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_build_and_prove(image, shared, project, slots)) for image in images]
     outcomes = [task.result() for task in tasks]
     # What is built from another image comes after that one's own error.
