@@ -76,6 +76,9 @@ _HEADERS = tuple(
         ("(?:set-)?cookie", r"(?=[^\r\n\"'\\]{0,200}=)[^\r\n\"'\\]+"),
     )
 )
+_FLAG = re.compile(r"--[a-z][a-z-]*(?:=|\Z)|-[a-zA-Z]\Z")
+"""A word that is a flag rather than the value of one: random tokens begin with a dash, too."""
+
 _LIST_FLAGS = frozenset({"--secret", "--cache-from", "--cache-to", "--output", "--attest"})
 """Flags of buildx with a CSV record of attributes."""
 
@@ -131,7 +134,7 @@ def _word(before: str, word: str) -> str:
     name, equals, _ = word.partition("=")
     if equals and is_secret_name(name.lstrip("-")):
         return f"{name}={REDACTED}"
-    is_value = before.startswith("-") and "=" not in before and not word.startswith("-")
+    is_value = before.startswith("-") and "=" not in before and not _FLAG.match(word)
     return REDACTED if is_value and is_secret_name(before.lstrip("-")) else redacted(word)
 
 

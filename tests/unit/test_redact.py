@@ -14,6 +14,7 @@ from multibuild.redact import (
     redacted_command,
     redacted_url,
     redacted_values,
+    redacted_words,
     without_secrets,
 )
 
@@ -186,6 +187,18 @@ def test_attributes_that_are_no_secrets_stay_as_they_are(fields):
     argv = ["build", "--cache-to", fields, "--secret=id=b,src=c,type=file", f"--cache-from={fields}"]
     assert redacted_arguments(argv) == argv
     assert redacted_command(argv) == shlex.join(argv)
+
+
+@pytest.mark.parametrize("secret", [SECRET, f"-{SECRET}", f"--{SECRET}", f"-{SECRET}=", "-a1B2"])
+@pytest.mark.parametrize("flag", ["--token", "-password", "--api-key"])
+def test_the_value_of_a_flag_is_a_secret_whatever_it_begins_with(flag, secret):
+    """A random token begins with a dash now and then."""
+    assert redacted_words(["x", flag, secret, "y"]) == ["x", flag, "***", "y"]
+
+
+def test_a_flag_after_one_that_is_named_like_a_secret_is_none():
+    words = ["x", "--password-stdin", "--user", "me", "--token", "-v", "--key", "--all=yes", "y"]
+    assert redacted_words(words) == words
 
 
 def test_a_requests_url_has_neither_user_nor_query():
