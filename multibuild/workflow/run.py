@@ -167,9 +167,8 @@ async def prepare_images(
             images[plan.name] = ImageRun(
                 loaded=loaded, plan=plan, context=own, reusable=reusable, remembered=kept
             )
-    if host is None:
-        for image in images.values():
-            require_children(image.plan, image.reusable)
+    for name, image in images.items():
+        require_children(image.plan, image.reusable, needed[name])
     return tuple(images[loaded.name] for loaded in changed)
 
 

@@ -41,7 +41,7 @@ class Target:
     run: Callable[[bytes], object]
     cpu_s: float = 2.0
     memory_mb: int = 200
-    short_cases: int = 150
+    short_cases: int = 80
     """How many cases the short run makes: fewer where a case is a whole command."""
 
 

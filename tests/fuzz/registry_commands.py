@@ -260,4 +260,4 @@ def _elsewhere(folder: str) -> Iterator[None]:
             os.environ["DOCKER_CONFIG"] = config
 
 
-TARGETS = (Target(name="registry-commands", make=_make, run=_run, cpu_s=20.0, memory_mb=400, short_cases=40),)
+TARGETS = (Target(name="registry-commands", make=_make, run=_run, cpu_s=20.0, memory_mb=400, short_cases=20),)

@@ -306,5 +306,5 @@ TARGETS = (
     Target(name="journals", make=_make_journal, run=_read_journal),
     Target(name="state-documents", make=_make_document, run=_read_document),
     Target(name="imports", make=_make_import, run=_import),
-    Target(name="imports-of-images", make=_make_import, run=_import_images, short_cases=60),
+    Target(name="imports-of-images", make=_make_import, run=_import_images, short_cases=40),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from multibuild.builds.dependencies import RunChildren
@@ -56,9 +56,9 @@ def add_unchanged(children: RunChildren, recalled: Mapping[str, Recalled]) -> No
             children.add(name, child.platform, source)
 
 
-def require_children(plan: Plan, reusable: Reusable) -> None:
-    """Raise EnvironmentFault for a platform that has no child after all: no builder is ready to build it."""
-    if reusable.children.keys() != plan.specs.keys():
+def require_children(plan: Plan, reusable: Reusable, prepared: Collection[Platform]) -> None:
+    """Raise EnvironmentFault for a platform that has no child after all, and that no builder is `prepared` for."""
+    if not reusable.children.keys() | set(prepared) >= plan.specs.keys():
         raise EnvironmentFault(
             "files or children changed while they were compared with the registry; no tag was moved",
             hint="run it again",

@@ -125,10 +125,9 @@ ENVIRONMENTS = {
 
 
 @pytest.mark.parametrize("case", ENVIRONMENTS)
-@pytest.mark.parametrize("command", ["plan", "matrix"])
-def test_an_odd_environment_is_no_bug(case, command, project):
+def test_an_odd_environment_is_no_bug(case, project):
     process = subprocess.run(
-        [sys.executable, "-m", "multibuild", command],
+        [sys.executable, "-m", "multibuild", "plan"],
         env={"PYTHONPATH": str(ROOT), "PATH": "/nonexistent", **ENVIRONMENTS[case]},
         capture_output=True,
         check=False,
