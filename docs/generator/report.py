@@ -38,9 +38,9 @@ MEANINGS: Final = {
     "published": "one for each tag and destination",
     "published[].ref": "the tag, with registry and repository",
     "published[].before": "the digest it held before; null when there was no such tag",
-    "published[].after": "the digest it holds now",
+    "published[].after": "the digest it holds now, or would hold if `planned`",
     "published[].status": "`moved`, `unchanged`, `put-back` (a later one failed), `left` (new, and the registry cannot"
-    " delete tags) or `failed`",
+    " delete tags), `failed`, or `planned`: the run was killed meanwhile, and it holds one of both",
     "platforms": "one for each platform, in the order of the config",
     "platforms[].platform": "in normal form",
     "platforms[].status": "`succeeded`, `failed`, `reused` (by `--resume`), `carried` (from an earlier index),"

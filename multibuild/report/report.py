@@ -30,6 +30,7 @@ from multibuild.journal.events import (
     StageEnded,
     StageStarted,
     TagEnded,
+    TagPlanned,
 )
 from multibuild.redact import redacted_values
 from multibuild.report.failure_lines import retry_manner
@@ -124,6 +125,9 @@ class _Fold:
                 self._header["index"] = event.to_json()
             case ImageSigned() as event:
                 self._signed.append(event.to_json())
+            case TagPlanned(ref=ref, before=before, after=after):
+                # Until its outcome is recorded: a run that is killed may have moved it.
+                self._tags[ref] = {"ref": ref, "before": before, "after": after, "status": "planned"}
             case TagEnded() as event:
                 self._tags[event.ref] = event.to_json()
             case RunEnded(status=status, error=error):

@@ -171,6 +171,17 @@ def test_a_tag_that_was_rolled_back_has_one_row():
     assert [(tag["ref"], tag["status"]) for tag in report["published"]] == [("r:1", "put-back")]
 
 
+def test_a_tag_that_a_killed_run_may_have_moved_has_a_row():
+    planned = {"before": "x", "after": "y"}
+    ended = {"ref": "r:1", **planned, "status": "moved"}
+    events = [(1, "tag.planned", {"ref": f"r:{number}", **planned}) for number in (1, 2)]
+    report = report_of(plan(), STARTED, *events, (2, "tag.ended", ended))
+    assert [(tag["ref"], tag["status"]) for tag in report["published"]] == [
+        ("r:1", "moved"),
+        ("r:2", "planned"),
+    ]
+
+
 def test_without_plan_or_journal_there_is_a_report():
     assert report_of({})["status"] == "interrupted"
     (row,) = report_of({}, STARTED, *broken(ARM, 1, 2))["platforms"]
