@@ -18,7 +18,10 @@ from multibuild.plan.plan import Plan
 from multibuild.plan.planned_platform import PlannedPlatform
 from multibuild.platforms import Platform
 from multibuild.publish.compose_index import IndexChild
+from multibuild.publish.cosign import CosignFailed
+from multibuild.publish.merge import Source
 from multibuild.publish.merge_sources import read_target
+from multibuild.publish.sign import signer_of
 
 
 def carry_missing(
@@ -42,6 +45,7 @@ def carry_missing(
     tag = repository.with_tag(plan.publish.carry_from)
     source = read_target(str(tag), registries, reference=tag)
     old = source.children if source is not None else ()
+    signed = _signed(plan, source, registries, recorder) if source is not None else None
     carried = {}
     for planned in missing:
         child = _old_child(old, planned)
@@ -50,6 +54,9 @@ def carry_missing(
             continue
         if child.problem is not None and not isinstance(child.problem, NoPlatform):
             raise child.problem
+        if signed is not None and child.image.digest not in signed:
+            recorder.say(f"{planned.platform} of {tag} has no signature of the key in `sign`: left out")
+            continue
         zstd = {ZSTD_ANNOTATION: "true"} if is_zstd(child.image.annotations) else {}
         carried[planned.platform] = replace(
             child,
@@ -70,6 +77,26 @@ def carry_missing(
             )
         )
     return carried
+
+
+def _signed(plan: Plan, source: Source, registries: Stores, recorder: Recorder) -> frozenset[str] | None:
+    """Return the images of an old index that the key of the config has signed; None where it names no key.
+
+    Whoever can push to the tag could leave an image there, and would get a signature for it.
+    """
+    if plan.sign is None or plan.sign.keyless:
+        return None
+    repository = source.reference.with_tag(None)
+    images = frozenset(child.image.digest for child in source.children)
+    index = [source.base.digest] if source.base is not None else []
+    try:
+        signed = signer_of(plan, plan.sign, recorder.say).signed(repository, [*index, *images], registries)
+    except CosignFailed as error:
+        raise PublishFailed(
+            f"the signatures of {source.text} cannot be verified: {error.message}; {NO_TAG_MOVED}",
+            hint="publish.on_missing: omit carries nothing over",
+        ) from None
+    return images if signed.issuperset(index) and index else signed & images
 
 
 def _old_child(children: Sequence[IndexChild], planned: PlannedPlatform) -> IndexChild | None:

@@ -199,6 +199,17 @@ def digests_to_sign(index: Manifest) -> tuple[str, ...]:
     return tuple(dict.fromkeys((index.digest, *images)))
 
 
+def signer_of(plan: Plan, sign: Sign, say: Callable[[str], None]) -> Signer:
+    """Return what verifies the signatures of a plan's images."""
+    return Signer(
+        sign=sign,
+        project=plan.project,
+        registries=plan.registries,
+        cosign=Cosign(timeout_s=sign.timeout),
+        say=say,
+    )
+
+
 def find_unsigned(
     plan: Plan, index: Manifest, stores: Stores, say: Callable[[str], None]
 ) -> Reference | None:
@@ -208,13 +219,7 @@ def find_unsigned(
     """
     if plan.sign is None:
         return None
-    signer = Signer(
-        sign=plan.sign,
-        project=plan.project,
-        registries=plan.registries,
-        cosign=Cosign(timeout_s=plan.sign.timeout),
-        say=say,
-    )
+    signer = signer_of(plan, plan.sign, say)
     repositories = [Reference.parse(target.repository) for target in plan.targets]
     digests = digests_to_sign(index)
     return next((one for one in repositories if signer.lacks_signature(one, digests, stores)), None)

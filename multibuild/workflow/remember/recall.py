@@ -27,8 +27,8 @@ from multibuild.oci.registry_session import RegistrySession
 from multibuild.plan.children import RememberedChild
 from multibuild.platforms import Platform
 from multibuild.publish.compose_index import compose_remembered
-from multibuild.publish.cosign import Cosign, CosignFailed
-from multibuild.publish.sign import Signer, find_unsigned
+from multibuild.publish.cosign import CosignFailed
+from multibuild.publish.sign import find_unsigned, signer_of
 from multibuild.resolve.base_triggers import BaseTriggers
 from multibuild.terminal import one_line
 from multibuild.workflow.remember.annotations import inputs_annotations
@@ -138,13 +138,7 @@ class _Lookup:
         self, plan: Plan, sign: Sign, indexes: Mapping[str, Manifest]
     ) -> tuple[Mapping[str, Manifest], str]:
         """Return the indexes with a signature of the config's key, and why others are not used, to follow a reason."""
-        signer = Signer(
-            sign=sign,
-            project=plan.project,
-            registries=plan.registries,
-            cosign=Cosign(timeout_s=sign.timeout),
-            say=self._say,
-        )
+        signer = signer_of(plan, sign, self._say)
         if sign.keyless:
             return {}, f"{_NOT_OURS} keyless ones are not verified"
         try:
