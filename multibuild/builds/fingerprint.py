@@ -67,12 +67,13 @@ class PlanFingerprints:
 
     `context_bytes` is by Dockerfile, as the ignore file may differ; `mtime_stamp` changes with every write to a file.
     `names` are the files of the context that count. `whole` are the fingerprints of everything in Dockerfiles and
-    contexts, for platforms that are built from another image of the file: they hold if that one is among the platforms
-    that `may_leave_triggers`.
+    contexts, for platforms that are built from another image of the file, and `whole_names` the files: they hold if
+    that one is among the platforms that `may_leave_triggers`.
     """
 
     platforms: Mapping[Platform, Fingerprint]
     whole: Mapping[Platform, Fingerprint] = field(default_factory=dict)
+    whole_names: Mapping[Platform, frozenset[str]] = field(default_factory=dict)
     may_leave_triggers: frozenset[Platform] = frozenset()
     names: Mapping[Platform, frozenset[str]] = field(default_factory=dict)
     context_bytes: Mapping[str, int] = field(default_factory=dict)
@@ -124,6 +125,7 @@ def fingerprint_platforms(
     return PlanFingerprints(
         platforms={**whole, **holding},
         whole={p: whole[p] for p in holding if units[p].is_built_from_image},
+        whole_names={p: sent_whole[p]["context"].names for p in holding if units[p].is_built_from_image},
         may_leave_triggers=frozenset(p for p, unit in units.items() if unit.reach.may_leave_triggers),
         names={p: (sent_target if p in holding else sent_whole)[p]["context"].names for p in units},
         context_bytes={

@@ -106,10 +106,10 @@ def with_dependencies(
     """
     if not plan.dependencies:
         return fingerprints
+    left = frozenset().union(*(images[name].may_leave_triggers for name in plan.dependencies.values()))
 
     def combined(platform: Platform, own: Fingerprint) -> Fingerprint:
-        if any(platform in images[name].may_leave_triggers for name in plan.dependencies.values()):
-            own = fingerprints.whole.get(platform, own)
+        own = fingerprints.whole.get(platform, own) if platform in left else own
         parts, unknown = dict(own.parts), [own.unknown] if own.unknown else []
         for context, name in plan.dependencies.items():
             digest = images[name].platforms[platform].digest
@@ -120,6 +120,10 @@ def with_dependencies(
     return replace(
         fingerprints,
         platforms={platform: combined(platform, own) for platform, own in fingerprints.platforms.items()},
+        names={
+            platform: fingerprints.whole_names.get(platform, own) if platform in left else own
+            for platform, own in fingerprints.names.items()
+        },
     )
 
 

@@ -31,7 +31,7 @@ def inputs_of(plan: Plan, fingerprints: PlanFingerprints) -> dict[Platform, Inpu
     A child is found by the digest of its inputs: they must have one, the same in every checkout.
     """
     require_registry(plan)
-    require_same_everywhere(plan)
+    require_same_everywhere(plan, fingerprints)
     for platform, fingerprint in fingerprints.platforms.items():
         if fingerprint.digest is None:
             raise UsageError(
@@ -53,23 +53,28 @@ def require_registry(plan: Plan) -> None:
         )
 
 
-def require_same_everywhere(plan: Plan) -> None:
-    """Raise UsageError for a directory that is sent with `.git`, which is another in every checkout."""
-    for spec in plan.specs.values():
-        sent: list[tuple[str, Path | None]] = [(spec.context, plan.project / spec.dockerfile)]
-        sent += [(source, None) for source in spec.contexts.values() if not source.startswith(OTHER_SCHEMES)]
-        for folder, dockerfile in sent:
-            if not is_url(folder) and _sends_git(plan.project / folder, dockerfile):
-                raise UsageError(
-                    f"{folder}: the build context has .git, which is another in every checkout",
-                    hint="list .git in .dockerignore: what is handed over is found by what goes into it",
-                )
+def require_same_everywhere(plan: Plan, fingerprints: PlanFingerprints) -> None:
+    """Raise UsageError for a directory of which `.git` counts, which is another in every checkout."""
+    for platform, spec in plan.specs.items():
+        sent = [spec.context] if ".git" in fingerprints.names.get(platform, frozenset()) else []
+        sent += [
+            source
+            for source in spec.contexts.values()
+            if not source.startswith(OTHER_SCHEMES)
+            and not is_url(source)
+            and _sends_git(plan.project / source)
+        ]
+        for folder in sent:
+            raise UsageError(
+                f"{folder}: the build context has .git, which is another in every checkout",
+                hint="list .git in .dockerignore: what is handed over is found by what goes into it",
+            )
 
 
-def _sends_git(folder: Path, dockerfile: Path | None) -> bool:
+def _sends_git(folder: Path) -> bool:
     if not (folder / ".git").exists():
         return False
-    ignore = read_ignore(folder, dockerfile)
+    ignore = read_ignore(folder, None)
     return not ignore.is_ignored(ignore.matches(".git", ()))
 
 

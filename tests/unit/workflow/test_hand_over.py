@@ -311,9 +311,23 @@ async def test_a_child_without_a_name_is_refused_before_any_build(machine):
     assert "multibuild import" in (error.value.hint or "")
 
 
-@pytest.mark.parametrize(("ignored", "passes"), [("", False), (".git\n", True), ("*\n!app\n", True)])
-async def test_a_context_with_git_is_refused_as_it_differs_in_every_checkout(machine, ignored, passes):
-    one = machine("a", files={".git/config": "", ".dockerignore": ignored})
+@pytest.mark.parametrize(
+    ("ignored", "copied", "passes"),
+    [
+        ("", ".", False),
+        (".git\n", ".", True),
+        ("*\n!app\n", ".", True),
+        ("", "app", True),
+        ("", "app .git/config", False),
+        ("", "a*", True),
+        ("", "app $more", False),
+    ],
+)
+async def test_a_context_of_which_git_counts_is_refused_as_it_differs_in_every_checkout(
+    machine, registry, ignored, copied, passes
+):
+    dockerfile = f"FROM {registry.host}/base:1\nARG more\nCOPY {copied} /x/\n"
+    one = machine("a", files={".git/config": "", ".dockerignore": ignored, "Dockerfile": dockerfile})
     if passes:
         await one.hand_over("linux/amd64")
     else:
