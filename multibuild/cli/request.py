@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+DEFAULT_FILE = Path("multibuild.yaml")
+"""Commands that need no config read this one where it is there."""
+
 Images = Annotated[
     tuple[str, ...],
     Argument(
@@ -74,7 +77,7 @@ Progress = Annotated[
 class Request:
     """The flags of every command, and the defaults of overrides that only some commands have as flags."""
 
-    file: Annotated[Path, Option("--file", "-f", help="The config file.")] = Path("multibuild.yaml")
+    file: Annotated[Path, Option("--file", "-f", help="The config file.")] = DEFAULT_FILE
     state_dir: Annotated[Path | None, Option("--state-dir", help="Where runs are kept.")] = None
     json: Annotated[bool, Option("--json", help="Machine output on stdout.")] = False
     verbose: Annotated[
@@ -197,9 +200,20 @@ def _literal(value: Any) -> Any:
     return value.replace("$", "$$") if isinstance(value, str) else value
 
 
+def has_config(file: Path) -> bool:
+    """Whether there is a config; ConfigError for one that was named and is not there."""
+    if file.exists():
+        return True
+    if file != DEFAULT_FILE:
+        from multibuild.config.yaml_document import read_document
+
+        read_document(file)
+    return False
+
+
 def configs_if_any(file: Path) -> tuple[Config, ...]:
     """Return the config of every image; none without a file."""
-    if not file.exists():
+    if not has_config(file):
         return ()
     return tuple(image.config for image in load_project(Request(file=file)).images)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option
 
 from multibuild.cli import completion
-from multibuild.cli.request import Platforms, Request, Sets, chosen_platforms, load_project
+from multibuild.cli.request import Platforms, Request, Sets, chosen_platforms, has_config, load_project
 from multibuild.cli.streams import live, print_json
 from multibuild.errors import ConfigError, EnvironmentFault, UsageError
 from multibuild.frozen import frozen
@@ -83,7 +83,7 @@ def _files(request: LintRequest) -> tuple[str, tuple[LintedFile, ...]]:
     from multibuild.lint.view import LintInput
 
     only = chosen_platforms(request)
-    if request.file.exists():
+    if has_config(request.file):
         from multibuild.workflow.lint import configured_files, strictest
 
         images = load_project(request).images

@@ -16,6 +16,7 @@ from multibuild.cli.request import (
     Sets,
     chosen_platforms,
     comma_list,
+    has_config,
     load_project,
     registry_settings,
     state_of,
@@ -155,7 +156,7 @@ def _image_names(request: MergeRequest) -> tuple[str, ...]:
     from multibuild.config.images.names import is_name
 
     words = tuple(filter(None, (request.target, *request.sources)))
-    if not words or not all(map(is_name, words)) or not request.file.exists():
+    if not words or not all(map(is_name, words)) or not has_config(request.file):
         return ()
     own = {loaded.name for loaded in load_project(Request(file=request.file)).images}
     return words if words[0] in own else ()

@@ -17,6 +17,7 @@ from multibuild.cli.request import (
     Request,
     chosen_platforms,
     configs_if_any,
+    has_config,
     load_project,
     registry_settings,
     state_of,
@@ -175,7 +176,7 @@ def _verify(promotion: Promotion, request: PromoteRequest, registries: RegistryS
 
     # --platform is about the source, not about the config.
     plain = Request(file=request.file, state_dir=request.state_dir)
-    images = load_project(plain).images if request.file.exists() else ()
+    images = load_project(plain).images if has_config(request.file) else ()
     config = config_of(str(promotion.source), [loaded.config for loaded in images])
     state = state_of(plain, *images) if images else None
     with translate_read_errors():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option
 
 from multibuild.cli import completion
-from multibuild.cli.request import Request, load_project, state_of
+from multibuild.cli.request import Request, has_config, load_project, state_of
 from multibuild.cli.streams import print_json
 from multibuild.errors import UsageError, VerificationFailed
 from multibuild.frozen import frozen
@@ -56,7 +56,7 @@ def verify(request: VerifyRequest) -> int:
     from multibuild.prove.content.layer_cache import LayerCache
 
     texts = request.references
-    images = load_project(request).images if not texts or request.file.exists() else ()
+    images = load_project(request).images if not texts or has_config(request.file) else ()
     cache = LayerCache(state_of(request, *images).path / "layers" if images else None)
     configs = [loaded.config for loaded in images]
     published = {loaded.name: (published_as(loaded.config), loaded.config) for loaded in images}

@@ -330,6 +330,20 @@ TYPED = {
         "plan --builder ./named.yaml",
         wrong("named.yaml:1:1: name: cannot be 'a b'", hint="letters, digits"),
     ),
+    **{
+        f"another config that is not there, for {words}": (
+            f"{words} -f multibiuld.yaml",
+            wrong("multibiuld.yaml: there is no such file", hint="--file"),
+        )
+        for words in (
+            "inspect r.example.org/a:1",
+            "verify r.example.org/a:1",
+            "lint",
+            "resolve r.example.org/a:1",
+            "merge r.example.org/a:1 r.example.org/b:1",
+            "promote r.example.org/a:1 :2",
+        )
+    },
     "a directory for a config": (
         "plan -f src",
         wrong("src: cannot be read", "directory", hint="name the file"),
