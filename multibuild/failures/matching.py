@@ -40,12 +40,16 @@ _OWN_ERROR = re.compile(
     r"\S{1,300}?[:(]\d{1,7}[:,](?:\d{1,7}\)?:)? (?:fatal )?error(?: (?:TS|CS|FS)\d{2,5})?: |error\[E\d{4}\]: "
     r"|\S{0,300}(?::|\bld:) .{0,300}undefined reference to|\[ERROR\] \S{1,300}\.java:\[\d{1,7},\d{1,7}\] "
     # go, cargo, pytest, mocha, jest, vitest, rspec, minitest, PHPUnit, Gradle, Maven, ctest, dotnet
-    r"|\s{0,8}--- FAIL: |test result: FAILED|=* ?\d{1,7} failed\b|\s{0,8}\d{1,7} failing\b"
+    r"|\s{0,8}--- FAIL: |test result: FAILED|=* ?\d{1,7} failed\b|FAILED \((?:errors|failures)="
     r"|\s{0,8}(?:Tests|Test Files):? {1,8}\d{1,7} failed\b"
     r"|\d{1,7} examples?, [1-9]|\d{1,7} runs, \d{1,7} assertions, |FAILURES!$|\d{1,7} tests completed, \d{1,7} failed"
     r"|\[ERROR\] {1,8}Tests run: |\d{1,3}% tests passed, [1-9]|Failed! {1,4}- Failed: "
+    r"|configure: error: "
 )
 """What a compiler says of code that it refuses, a test runner of tests: the step's own failure, whatever was before."""
+
+_FAILING = re.compile(r"\s{0,8}\d{1,7} failing\b")
+"""What mocha says of its tests before it shows their errors."""
 
 _DONE = {
     "apt": re.compile(r"Fetched \d.{0,40} in \d"),
@@ -60,7 +64,8 @@ _DONE = {
 """What a tool says when it has what it asked for: the trouble that it warned of before has been overcome."""
 
 _RETRIED = re.compile(
-    r"\bretrying\b|\bwill retry\b|\btries remaining\b|\btry again in\b|\bretry in \d", re.IGNORECASE
+    r"\bretrying\b|\bwill retry\b|\btries remaining\b|\btry again in\b|\bretry in \d|^npm warn\b",
+    re.IGNORECASE,
 )
 """A tool that tries again itself has not failed yet."""
 
@@ -157,15 +162,17 @@ def not_overcome(matches: Sequence[Match], lines: Sequence[str]) -> list[Match]:
 
 def is_own_error(line: str) -> bool:
     """Whether a compiler or a test runner says that the step's own code failed."""
-    return _OWN_ERROR.match(line) is not None
+    return (_OWN_ERROR.match(line) or _FAILING.match(line)) is not None
 
 
 def _went_on(lines: Sequence[str]) -> tuple[int, dict[str, int]]:
     """Return the places of the last error of the step's own, and of the last success of each tool."""
     own, done = 0, dict[str, int]()
     for number, line in enumerate(lines):
-        if is_own_error(line):
-            own = number
+        if _FAILING.match(line):
+            own = len(lines) - 1
+        elif _OWN_ERROR.match(line):
+            own = max(own, number)
         for tool, pattern in _DONE.items():
             if pattern.match(line):
                 done[tool] = number

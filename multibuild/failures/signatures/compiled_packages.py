@@ -97,6 +97,7 @@ OTHERS: tuple[Signature, ...] = (
     Signature(tool="gem", name="network", word="unable to download data from", pattern=r"Unable to download data from \S{1,300} - (?!bad response)", source="rubygems spec_fetcher.rb"),
     Signature(tool="gem", name="network", word="expired|opentimeout|readtimeout|timeout", pattern=r"(?:Net::OpenTimeout|Net::ReadTimeout|Timeout::Error).{0,60}|execution expired", source="ruby net/protocol.rb", weight="last"),
     Signature(tool="gem", name="network", word="errno::e", pattern=r"Errno::(?:ECONNRESET|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EPIPE)", source="ruby socket", weight="last"),
+    Signature(tool="bundler", name="checksum", word="could not read gem at", pattern=r"Could not read gem at .{1,300} corrupted", source="bundler rubygems_gem_installer.rb: a gem cut short"),
     Signature(tool="bundler", name="network", word="could not reach host", source="bundler fetcher/downloader.rb"),
     Signature(tool="bundler", name="network", word="retrying ", pattern=r"Retrying (?:fetcher|download \S{1,120}|dependency api) due to error", source="bundler retry.rb", weight="consequence"),
     Signature(tool="bundler", name="network", word="network error while fetching", source="bundler fetcher/downloader.rb"),

@@ -116,7 +116,7 @@ CRASHES: tuple[Signature, ...] = (
     Signature(tool="apt", name="crash", word="has died unexpectedly", pattern=r"Method \S{1,120} has died unexpectedly", source="apt-pkg/acquire-worker.cc"),
     Signature(tool="rpm", name="crash", word="signal 11", pattern=r"scriptlet failed, signal 11", source="rpm lib/rpmscript.c"),
     Signature(tool="make", name="crash", word="segmentation|illegal|bus|aborted|breakpoint", pattern=r"make(?:\[\d{1,9}\])?: \*\*\* \[.{1,400}\] (?:Segmentation fault|Illegal instruction|Bus error|Aborted|Trace/breakpoint trap)", source="GNU make job.c"),
-    Signature(tool="make", name="crash", word="error 139", pattern=r"make(?:\[\d{1,9}\])?: \*\*\* \[.{1,400}\] Error 139", source="GNU make job.c"),
+    Signature(tool="make", name="crash", word="error 132|error 133|error 134|error 135|error 136|error 139", pattern=r"make(?:\[\d{1,9}\])?: \*\*\* \[.{1,400}\] Error (?:13[2-6]|139)\b", source="GNU make job.c"),
     Signature(tool="cmake", name="crash", word="segfault", pattern=r"\*\*\*Exception: SegFault", source="ctest", weight="last"),
     Signature(tool="shell", name="crash", word="segmentation fault", pattern=r"^(?:.{0,300}[: ])?Segmentation fault(?: \(core dumped\))?(?:\s{2,}.{1,400})?$", source="bash, dash: SIGSEGV of a child", weight="last"),
     Signature(tool="shell", name="crash", word="core dumped", pattern=r"^(?:.{0,300}[: ])?(?:Illegal instruction|Bus error|Aborted|Floating point exception|Trace/breakpoint trap) *\(core dumped\)", source="bash, dash: a signal of a child", weight="last"),

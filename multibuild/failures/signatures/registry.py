@@ -15,7 +15,7 @@ from multibuild.failures.signatures.row import Signature
 _NET = "Go net/http, containerd resolver; buildkit util/resolver/retryhandler"
 _HUB = "Docker Hub, distribution/errcode"
 
-STATUS = r"(?:unexpected status(?: code)?|received unexpected HTTP status|invalid response status|failed with status)(?: from \w{1,60} request to \S{1,120}:| \S{1,120}:|:)? "
+STATUS = r"(?:unexpected status(?: code)?|received unexpected HTTP status|invalid response status|failed with status(?: code)?)(?: from \w{1,60} request to \S{1,120}:| \[[^\]]{1,200}\]:| \S{1,120}:|:)? "
 """How Go's clients of registries introduce a status; the blank before the number: "…localhost:5000/v2/…: 401" is no 500."""
 
 # fmt: off

@@ -75,6 +75,8 @@ RPM: tuple[Signature, ...] = (
     Signature(tool="dnf", name="no-such-package", word="unable to find a match", source="dnf base.py", weight="consequence"),
     Signature(tool="dnf", name="no-such-package", word="no match for argument|no package matches", source="dnf5, microdnf", weight="consequence"),
     Signature(tool="yum", name="suite-gone", word="cannot find a valid baseurl for repo", source="yum: CentOS 7 after its end", weight="consequence"),
+    Signature(tool="yum", name="suite-gone", word="cannot retrieve repository metadata (repomd.xml)", source="yum: CentOS 6 after its end", weight="consequence"),
+    Signature(tool="yum", name="network", word="cannot retrieve metalink for repository", source="yum: a list of mirrors that does not answer", weight="consequence"),
     Signature(tool="yum", name="network", word="[errno ", pattern=r"\[Errno (?:12|14)\] (?:Timeout|curl#(?:6|7|18|28|52|56)\b)", source="yum urlgrabber", weight="warning"),
     Signature(tool="yum", name="network", word="14: curl", pattern=r"^14: curl#(?:6|7|18|28|35|52|56)\b", source="yum urlgrabber", weight="warning"),
     Signature(tool="yum", name="server-error", word="[errno 14]", pattern=r"\[Errno 14\] HTTPS? Error 5\d\d", source="yum urlgrabber", weight="warning"),
@@ -96,7 +98,8 @@ RPM: tuple[Signature, ...] = (
 PACMAN: tuple[Signature, ...] = (
     Signature(tool="pacman", name="step-failed", word="switching to sandbox user", source="pacman 7: needs Landlock, which QEMU's user mode has not"),
     Signature(tool="pacman", name="network", word="failed retrieving file", pattern=r"failed retrieving file .{1,300}(?:timed out|Could not resolve|Connection|Failed to connect|Operation too slow|Recv failure|transfer closed|error: 5\d\d|SSL connection)", source="libalpm dload.c", weight="warning"),
-    Signature(tool="pacman", name="stale-package-index", word="failed retrieving file", pattern=r"failed retrieving file .{1,300}error: 404", source="libalpm dload.c", weight="warning"),
+    Signature(tool="pacman", name="stale-package-index", word="failed retrieving file", pattern=r"failed retrieving file .{1,200}\.pkg\.tar.{1,300}error: 404", source="libalpm dload.c", weight="warning"),
+    Signature(tool="pacman", name="download-missing", word="failed retrieving file", pattern=r"failed retrieving file .{1,200}\.db' from .{1,300}error: 404", source="libalpm dload.c", weight="warning"),
     Signature(tool="pacman", name="network", word="failed to synchronize all databases", source="pacman sync.c", weight="consequence"),
     Signature(tool="pacman", name="network", word="failed to commit transaction (", pattern=r"failed to commit transaction \((?:failed to retrieve|unexpected error|download library error)", source="pacman sync.c", weight="consequence"),
     Signature(tool="pacman", name="package-signature", word="invalid or corrupted package", source="pacman sync.c", weight="consequence"),
