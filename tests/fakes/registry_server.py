@@ -101,6 +101,7 @@ class FakeRegistry:
         self.token_lifetime = None  # requests a token is valid for
         self.token_failures = []  # (status, headers) of the token service's first responses
         self.realm = None  # another token service
+        self.hides_with = None  # the status for strangers without a challenge, which `/v2/` alone has
         self.upload_base = ""  # the base URL of another host for uploads
         self.token_body = None  # the token service's response instead
         self.token_headers = {}
@@ -243,6 +244,8 @@ class _Handler(BaseHTTPRequestHandler):
         if registry.login is None:
             return None
         authorization = self.headers.get("Authorization", "")
+        if registry.hides_with and not authorization and self.path != "/v2/":
+            return registry.hides_with, _errors("NOT_FOUND"), {}
         if registry.scheme == "basic":
             expected = "Basic " + base64.b64encode(":".join(registry.login).encode()).decode()
             if authorization == expected:

@@ -24,6 +24,7 @@ from multibuild.oci.access.token_service import (
     scopes_of,
     token_request,
 )
+from multibuild.oci.access.transport import MAX_LOGIN_BYTES, BoundedStream
 from multibuild.oci.errors import RegistryError
 
 _NO_FORMS = frozenset({404, 405})
@@ -53,6 +54,8 @@ class RegistryAuth(httpx.Auth):
         self._origin = Origin(url=httpx.URL(origin), host=host, insecure=insecure)
         self._login = Login(read_login)
         self._basic = False
+        self._version_challenge: Challenge | None = None
+        self._has_asked_version = False
         self._tokens: dict[tuple[tuple[str, bytes], Credentials | None, str], str] = {}
         self._lock = threading.Lock()
 
@@ -70,22 +73,46 @@ class RegistryAuth(httpx.Auth):
         login = self._login.current() if is_own else None
         self._apply(request, origin, scope, login)
         response = yield request
+        before = request.headers.get("Authorization")
+        # httpx returns the last response that it sends here: after any other request this one must be sent again.
+        is_last = True
         challenge = self._challenge(origin, response)
+        if challenge is None and login is not None and _may_hide(request, response):
+            is_last = self._has_asked_version
+            if not is_last:
+                yield from self._ask_version(request, response)
+            challenge = self._version_challenge
         if challenge is None:
+            if not is_last:
+                yield request
             return
         if login is not None and login.registry_token and (challenge.scheme == "bearer" or not login.basic):
             login = self._given_token(request, login, scope)
         elif challenge.scheme == "bearer":
+            is_last = False
             login = yield from self._authorize(request, origin, challenge, login)
         else:
             login = self._basic_login(request, login) if is_own else None
-            if login is None:
-                return
-            self._basic = True
-        before = request.headers.get("Authorization")
-        self._apply(request, origin, scope, login)
-        if request.headers.get("Authorization") != before:
+            self._basic = self._basic or login is not None
+        if login is not None or challenge.scheme == "bearer":
+            self._apply(request, origin, scope, login)
+        if not is_last or request.headers.get("Authorization") != before:
             yield request
+
+    def _ask_version(
+        self, request: httpx.Request, refusal: httpx.Response
+    ) -> Generator[httpx.Request, httpx.Response, None]:
+        """Ask `/v2/` once for its challenge; `refusal` is read and given up.
+
+        Some registries hide from strangers what is there (404, 403), and name the login that they want there alone.
+        """
+        # httpx reads it as a whole, and would decode it.
+        refusal.headers.pop("content-encoding", None)
+        refusal.stream = BoundedStream(refusal.stream, self._origin.host, max_bytes=MAX_LOGIN_BYTES)
+        extensions = {"timeout": request.extensions.get("timeout", {})}
+        response = yield httpx.Request("GET", self._origin.url.join("/v2/"), extensions=extensions)
+        self._version_challenge = self._challenge(self._origin, response)
+        self._has_asked_version = True
 
     def _challenge(self, origin: Origin, response: httpx.Response) -> Challenge | None:
         """Return the challenge to answer, None where there is none: a 403 has one for tokens of too small a scope."""
@@ -151,6 +178,12 @@ class RegistryAuth(httpx.Auth):
         with self._lock:
             self._tokens[origin.key, login, scope] = token
         return login
+
+
+def _may_hide(request: httpx.Request, response: httpx.Response) -> bool:
+    """Whether a refusal may be one of strangers alone: one with any challenge says itself what it wants."""
+    is_refusal = response.status_code in {401, 403, 404} and not challenge_header(response).strip()
+    return is_refusal and "Authorization" not in request.headers
 
 
 def _exchange(origin: Origin, request: httpx.Request, login: Credentials | None) -> _Requests:

@@ -223,3 +223,36 @@ def test_a_login_that_cannot_be_read_again_is_kept():
     source = Source()
     first, source.broken = source.login.current(), True
     assert source.login.after_refusal(first) == first
+
+
+def test_a_refused_token_that_the_service_returns_again_is_a_refusal(fake):
+    """GHCR returns one token for one login; the last response must not be that of the token service."""
+    fake.token_body = b'{"token": "always-the-same"}'
+    with client(fake) as registry:
+        for _ in range(2):
+            with pytest.raises(RegistryError) as caught:
+                registry.head(at(fake))
+            assert caught.value.kind == "unauthorized"
+            with pytest.raises(RegistryError):
+                registry.has_blob("a", "sha256:" + "0" * 64)
+
+
+@pytest.mark.parametrize("scheme", ["basic", "bearer"])
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_login_is_sent_where_only_the_version_check_asks_for_one(status, scheme):
+    with FakeRegistry(login=PAIR, scheme=scheme) as registry:
+        put_image(registry, "a", tag="1")
+        registry.hides_with = status
+        with client(registry) as other:
+            assert other.head(at(registry)) is not None
+            assert other.manifest(at(registry))
+        assert registry.requests().count("GET /v2/") == 1
+
+
+@pytest.mark.parametrize("credentials", [None, LOGIN])
+def test_an_open_registry_is_asked_once_whether_it_hides_something(credentials):
+    with FakeRegistry() as registry, client(registry, credentials) as other:
+        assert other.head(at(registry)) is None
+        assert other.head(at(registry)) is None
+        assert other.has_blob("a", "sha256:" + "0" * 64) is False
+        assert registry.requests().count("GET /v2/") == (0 if credentials is None else 1)

@@ -382,12 +382,12 @@ REFUSALS = {
 def test_a_refusal_that_no_login_answers_is_told(servers, case):
     headers, words = REFUSALS[case]
     registry = servers()
-    registry.paths["/v2/a/manifests/1"] = Answer(401, headers=headers)
+    registry.paths["/v2/a/manifests/1"] = registry.paths["/v2/"] = Answer(401, headers=headers)
     error = failure(registry)
     assert error.kind == "unauthorized"
     assert "asks for none that can be sent" in error.message
     assert words in error.hint
-    assert [seen.authorization for seen in registry.server.seen] == [""]
+    assert {seen.authorization for seen in registry.server.seen} == {""}
 
 
 def test_without_a_login_it_is_said_that_there_is_none(servers):
