@@ -190,7 +190,7 @@ class HttpClient:
         connection, host = response.extensions.get("network_stream"), host_of(response.url)
         if isinstance(connection, ProgressStream):
             connection.begin_body()
-        encoding = _encoding(response)
+        encoding = encoding_of(response.headers)
         if encoding not in _ENCODINGS:
             raise RegistryError("invalid", f"{host} answers in the encoding {encoding[:40]}")
         if response.status_code == 401 or "scope" not in response.request.extensions:
@@ -203,7 +203,9 @@ class HttpClient:
 
     def _read_body(self, response: httpx.Response, action: str) -> bytes:
         sender = f"{action}: {self.settings.host} answers"
-        chunks = decoded(response.iter_raw(), _encoding(response), max_bytes=MAX_BODY_BYTES, action=sender)
+        chunks = decoded(
+            response.iter_raw(), encoding_of(response.headers), max_bytes=MAX_BODY_BYTES, action=sender
+        )
         return b"".join(chunks)
 
     @contextmanager
@@ -302,10 +304,17 @@ class HttpClient:
             raise RegistryError("tls", f"{host_of(response.url)} leads to {host_of(url)} without TLS")
         return url
 
-    def is_own(self, url: str) -> bool:
-        """Whether a URL that the registry gave is of its own origin. Raises RegistryError for one it may not give."""
+    def own_url(self, url: str) -> str | None:
+        """Return a URL that the registry gave if it is of its own origin, else None.
+
+        A server in front of it that leaves the port out of `Host` makes it name itself without one: that is added.
+        Raises RegistryError for a URL that it may not give.
+        """
         own, other = httpx.URL(self.settings.address), self._require_tls(httpx.URL(url))
-        return (own.scheme, own.raw_host, own.port) == (other.scheme, other.raw_host, other.port)
+        if other.port is None and (own.scheme, own.raw_host) == (other.scheme, other.raw_host):
+            other = other.copy_with(port=own.port)
+        is_own = (own.scheme, own.raw_host, own.port) == (other.scheme, other.raw_host, other.port)
+        return str(other) if is_own else None
 
     def _name(self, request: Request) -> str:
         """Return a request for an error: what for, method and path."""
@@ -367,5 +376,8 @@ def is_transient(error: RegistryError) -> bool:
     return error.status in _TRANSIENT or error.kind == "unreachable"
 
 
-def _encoding(response: httpx.Response) -> str:
-    return str(response.headers.get("content-encoding", "")).strip().lower()
+def encoding_of(headers: httpx.Headers) -> str:
+    """Return the content encoding; `x-gzip` is gzip (RFC 9110 section 8.4.1.3), `aws-chunked` one of S3's uploads."""
+    names = str(headers.get("content-encoding", "")).lower().split(",")
+    kept = [name.strip().removeprefix("x-") for name in names if name.strip() not in {"", "aws-chunked"}]
+    return ", ".join(kept)

@@ -8,7 +8,7 @@ from typing import Any
 
 from multibuild.oci.access.token_service import host_of
 from multibuild.oci.errors import RegistryError
-from multibuild.oci.http import MAX_BODY_BYTES, Response
+from multibuild.oci.http import MAX_BODY_BYTES, Response, encoding_of
 from multibuild.oci.limits import MAX_INDEX_ENTRIES, LimitExceeded
 from multibuild.oci.manifest import MANIFEST_TYPES, Descriptor, Manifest, as_mapping, digest_of
 from multibuild.oci.manifests.read_manifest import KNOWN_TYPES, UnusableManifest, read_manifest
@@ -95,6 +95,8 @@ class Registry(RegistryBlobs):
         length = response.headers.get("content-length", "")
         media_type = media_type_in(response.headers)
         is_whole = is_digest(digest) and length.isdecimal() and int(length) > 0 and media_type in KNOWN_TYPES
+        # The length of an encoded answer is not that of the manifest.
+        is_whole = is_whole and not encoding_of(response.headers)
         if not is_whole or digest != (reference.digest or digest):
             return self._fetched(reference)
         return Descriptor(media_type=media_type, digest=digest, size=int(length))

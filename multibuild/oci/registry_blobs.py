@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from multibuild.oci.store import Store
 
 CHUNK_BYTES = 1024 * 1024
+_NO_RANGE = 416
 
 
 class RegistryBlobs(RegistryRequests):
@@ -94,7 +95,13 @@ class RegistryBlobs(RegistryRequests):
 
     def _stream(self, repository: str, digest: str, start: int, action: str) -> Iterator[bytes]:
         """Stream a blob from byte `start`; where the server ignores ranges, the bytes before it are skipped."""
-        stack, response = self._open_blob(repository, digest, start, action)
+        try:
+            stack, response = self._open_blob(repository, digest, start, action)
+        except RegistryError as error:
+            if not start or error.status != _NO_RANGE:
+                raise
+            # go-containerregistry's registry takes no range without an end.
+            stack, response = self._open_blob(repository, digest, 0, action)
         with stack:
             skip = start if response.status_code != 206 else 0
             for chunk in response.iter_raw(CHUNK_BYTES):
@@ -159,11 +166,12 @@ class RegistryBlobs(RegistryRequests):
         location = response.headers.get("location")
         if not location:
             raise RegistryError("invalid", f"pushing to {name}: {self.host} opens no upload")
-        url, query = self._join(response, location), {"digest": descriptor.digest}
-        if not self._http.is_own(url):
+        given, query = self._join(response, location), {"digest": descriptor.digest}
+        url = self._http.own_url(given)
+        if url is None:
             raise RegistryError(
                 "invalid",
-                f"pushing to {name}: {self.host} wants the upload sent to {self._host_of(url)[:80]}",
+                f"pushing to {name}: {self.host} wants the upload sent to {self._host_of(given)[:80]}",
                 hint="a layer goes only to the registry that it is for: is it the right one?",
             )
         headers = {"Content-Length": str(descriptor.size), "Content-Type": "application/octet-stream"}
@@ -174,8 +182,8 @@ class RegistryBlobs(RegistryRequests):
         """Cancel an upload, ignoring failures: registries expire it by themselves."""
         location = response.headers.get("location")
         with suppress(RegistryError):
-            path = self._join(response, location) if location else ""
-            if path and self._http.is_own(path):
+            path = self._http.own_url(self._join(response, location)) if location else None
+            if path:
                 self._delete_upload(name, path)
 
     def _delete_upload(self, name: Reference, path: str) -> None:

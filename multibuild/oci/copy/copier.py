@@ -31,6 +31,11 @@ def ignore_bytes(_bytes: int, /) -> None:
 
 
 _LOST_BLOB = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
+_LOST_UPLOAD = frozenset({"DIGEST_INVALID", "BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "BLOB_UNKNOWN"})
+"""Codes of an upload that another one can replace: the bytes read were verified, and the session was lost.
+
+Replicas behind one name lose sessions, ECR and ACR refuse one whose bytes arrived twice, GHCR one that took long.
+"""
 _RETRIED_UPLOADS = frozenset({"unreachable", "unavailable", "unauthorized", "rate-limited"})
 
 
@@ -133,9 +138,8 @@ class Copier:
                 chunks = of_size(source.store.blob(source.path, blob.digest), blob)
                 store.upload(repository, blob, self._observed(chunks))
             except RegistryError as error:
-                # The bytes read were verified: a registry that computed another digest was disturbed while writing.
-                can_retry = error.kind in _RETRIED_UPLOADS or "DIGEST_INVALID" in error.codes
-                if not attempts_left or not can_retry:
+                is_lost = not _LOST_UPLOAD.isdisjoint(error.codes)
+                if not attempts_left or not (is_lost or error.kind in _RETRIED_UPLOADS):
                     raise
             else:
                 return

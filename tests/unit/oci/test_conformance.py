@@ -168,6 +168,34 @@ def copy(fake, source, target, digest):
         copier.copy_manifest(digest, Repository(reference=at(fake, source), store=registry))
 
 
+class TestUploads:
+    LOST = (
+        (404, "BLOB_UPLOAD_UNKNOWN"),  # replicas behind one name; GHCR after a commit that took long
+        (404, "BLOB_UNKNOWN"),  # GHCR
+        (404, "BLOB_UPLOAD_INVALID"),  # ACR
+        (416, "BLOB_UPLOAD_INVALID"),  # ECR
+        (400, "DIGEST_INVALID"),
+    )
+
+    @pytest.mark.parametrize(("status", "code"), LOST)
+    def test_an_upload_that_the_registry_lost_is_begun_again(self, fake, status, code):
+        """Error codes: BLOB_UPLOAD_UNKNOWN is of a session that "never existed or was cancelled"."""
+        image = put_image(fake, "app", "linux/amd64")
+        fake.mounts = False
+        fake.bends.append(first(2, answers(status, lambda r: r.is_upload and r.method == "PUT", code=code)))
+        copy(fake, "app", "other", image)
+        assert image in fake.repository("other").manifests
+
+    @pytest.mark.parametrize(("status", "code"), [(403, "DENIED"), (400, "SIZE_INVALID"), (413, "")])
+    def test_an_upload_that_is_refused_for_another_reason_is_not(self, fake, sent, status, code):
+        image = put_image(fake, "app", "linux/amd64")
+        fake.mounts = False
+        fake.bends.append(answers(status, lambda r: r.is_upload and r.method == "PUT", code=code))
+        with pytest.raises(RegistryError):
+            copy(fake, "app", "other", image)
+        assert len([r for r in sent if r.is_upload and r.method == "PUT"]) == 1
+
+
 class TestMounting:
     def test_a_mount_names_the_source(self, fake, client, sent):
         """Mounting: `POST …/blobs/uploads/?mount=<digest>&from=<other_name>`; Quay refuses one without `from`."""

@@ -1,5 +1,6 @@
 """The registry client against a registry that requires logins, fails, redirects and sends wrong bytes."""
 
+import gzip
 import json
 from contextlib import ExitStack
 
@@ -222,3 +223,56 @@ def test_an_upload_on_another_host_is_not_deleted(client):
         fake.upload_base = f"http://{other.host.replace('127.0.0.1', 'localhost')}"
         client(fake).check_push("app")
         assert other.log == []
+
+
+def test_an_upload_whose_location_lacks_the_port_goes_to_the_registrys_own(client):
+    """A server in front of it that passes on `Host` without its port."""
+    content = b"a layer"
+    with FakeRegistry() as fake:
+        fake.upload_base = f"http://{fake.host.partition(':')[0]}"
+        layer = Descriptor(media_type="", digest=digest_of(content), size=len(content))
+        client(fake).upload("app", layer, iter([content]))
+        assert fake.repository("app").blobs == {layer.digest: content}
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "aws-chunked, gzip"])
+def test_the_length_of_an_encoded_answer_is_not_that_of_the_manifest(encoding, client, fake):
+    def encoded(_registry, _request, proceed):
+        status, content, headers = proceed()
+        return status, gzip.compress(content), {**headers, "Content-Encoding": encoding}
+
+    digest = put_image(fake, "app", tag="1")
+    size = len(fake.repository("app").manifests[digest][1])
+    fake.bends = [encoded]
+    assert client(fake).head(at(fake, "app:1")).size == size
+
+
+@pytest.mark.parametrize("encoding", ["aws-chunked", "x-gzip", "identity", "aws-chunked,"])
+def test_a_blob_is_read_as_it_is_stored_whatever_its_encoding_is_called(encoding, client, fake):
+    def labelled(_registry, _request, proceed):
+        status, content, headers = proceed()
+        return status, content, {**headers, "Content-Encoding": encoding}
+
+    content = gzip.compress(b"a layer")
+    digest = fake.put_blob("app", content)
+    fake.bends = [labelled]
+    assert b"".join(client(fake).blob("app", digest)) == content
+
+
+def test_a_blob_is_resumed_at_a_registry_that_refuses_ranges_without_an_end(client, fake):
+    content = bytes(range(256)) * 8192
+    digest = fake.put_blob("app", content)
+    ranges = []
+
+    def breaks_off(_registry, request, proceed):
+        ranges.append(request.headers.get("range"))
+        if ranges[-1]:
+            return 416, b"", {}
+        status, body, headers = proceed()
+        if len(ranges) > 1:
+            return status, body, headers
+        return status, body[:-1000], {**headers, "Content-Length": str(len(body)), "Connection": "close"}
+
+    fake.bends = [breaks_off]
+    assert b"".join(client(fake).blob("app", digest)) == content
+    assert len(ranges) == 3
