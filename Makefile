@@ -20,7 +20,7 @@ unit: $(VENV)/.ready  ## tests without docker
 
 .PHONY: contract
 contract: $(VENV)/.ready  ## tests of the exact docker argv, with a fake docker
-	$(BIN)/python -m pytest -q tests/contract
+	$(BIN)/python -m pytest -q -n auto tests/contract
 
 .PHONY: e2e
 e2e: $(VENV)/.ready lab  ## tests on the real engine, registry and QEMU

@@ -48,9 +48,7 @@ def imported(path):
 
 @pytest.mark.parametrize("library", SEAMS)
 def test_a_library_is_imported_at_its_seam_alone(library):
-    users = {
-        str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if library in imported(path)
-    }
+    users = {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if library in imported(path)}
     assert users
     assert {
         user for user in users if not any(Path(user).is_relative_to(seam) for seam in SEAMS[library])
