@@ -76,6 +76,9 @@ _NAME = re.compile(
 _GLUED = re.compile(r"(?:linux)(?P<name>amd64|arm64|x86_64|aarch64|x64)(?![a-z0-9])", re.IGNORECASE)
 """`linuxamd64`, as some releases are called."""
 
+_BITS = re.compile(r"(?:linux|ubuntu)[-_](?P<bits>64(?:-?bit)?)(?![a-z0-9])", re.IGNORECASE)
+"""`Linux-64bit`, and conda's `linux-64`: amd64, where other architectures have their names."""
+
 
 @lru_cache(maxsize=2048)
 def arch_names(text: str) -> tuple[ArchName, ...]:
@@ -84,11 +87,12 @@ def arch_names(text: str) -> tuple[ArchName, ...]:
 
 
 def _arch_names(text: str) -> Iterator[ArchName]:
-    for pattern in (_NAME, _GLUED):
+    for pattern in (_NAME, _GLUED, _BITS):
         for match in pattern.finditer(text):
             group = match.lastgroup or "name"
             word = match[group].lower()
-            architecture, variant = (_SPELLINGS if group == "name" else _AFTER_SYSTEM)[word]
+            known = {"name": _SPELLINGS, "after": _AFTER_SYSTEM, "bits": {word: ("amd64", "")}}[group]
+            architecture, variant = known[word]
             # Anything before ARMv7 that a text only calls "arm" may be for every level.
             yield ArchName(
                 text=match[group], start=match.start(group), architecture=architecture, variant=variant

@@ -116,7 +116,7 @@ RULES: tuple[Rule, ...] = (
         level="error",
         meaning="A compiler or an installer told to work for one architecture: `GOARCH=amd64`, `cargo --target x86_64-…`,"
         " `CARGO_BUILD_TARGET`, `dotnet -r linux-x64`, `npm --cpu=x64`, `dpkg --add-architecture`, `apt-get install x:amd64`,"
-        " `deb [arch=amd64]`",
+        " `deb [arch=amd64]`, `dpkg -i x_amd64.deb`",
         why="Every platform gets the same programs",
         fix="`$TARGETARCH`, or a name that a case on it chooses",
         source="go.dev/doc/install/source#environment, doc.rust-lang.org/cargo/reference/config.html#buildtarget",
@@ -126,7 +126,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="fixed-arch-url",
         level="error",
-        meaning="An architecture in an address that curl, wget or ADD downloads",
+        meaning="An architecture in an address that curl, wget or ADD downloads, or in the name by which `gh release download`,"
+        " `grep` or `jq` choose a file of a release",
         why="Every platform gets the program of that one",
         fix="`$TARGETARCH` in the address, or a name that a case on it chooses",
         source="docs.docker.com/build/building/multi-platform",
@@ -135,7 +136,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="fixed-arch-copy",
         level="error",
-        meaning="An architecture in a source of COPY: `bin/linux-amd64/app`, `/usr/lib/x86_64-linux-gnu/libz.so.1`",
+        meaning="An architecture in a source of COPY or of a bind mount: `bin/linux-amd64/app`, `/usr/lib/x86_64-linux-gnu/libz.so.1`",
         why="Every platform gets the program of that one; files of another stage are not there on other platforms",
         fix="`COPY bin/linux-$TARGETARCH/app`; collect libraries in a folder whose name has no architecture",
         source="wiki.debian.org/Multiarch/Tuples",
@@ -165,7 +166,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="go-arm-variant",
         level="error",
-        meaning="`GOARM=$TARGETVARIANT`",
+        meaning="`GOARM=$TARGETVARIANT`, or no GOARM where linux/arm/v6 is cross-compiled",
         why="TARGETVARIANT is v7, GOARM has to be 7: Go refuses v7",
         fix="`GOARM=${TARGETVARIANT#v}`",
         source="go.dev/wiki/GoArm",

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from multibuild.dockerfile.parse import PLATFORM_ARGS
 from multibuild.dockerfile.source import SourceInstruction
 from multibuild.errors import UsageError
-from multibuild.lint.checks.places import declaration
+from multibuild.lint.checks.places import declaration, reaches_image
 from multibuild.lint.finding import Edit, Found, Level
 from multibuild.lint.shell.trace import Event, Use
 from multibuild.lint.shell.values import Origin, Value, expand_dockerfile
@@ -208,10 +208,35 @@ def _at_run_time(stage: StageView, step: Step) -> Iterator[Found]:
         )
 
 
+def _no_variant(view: View) -> Iterator[Found]:
+    """Find GOARCH=arm without GOARM: a cross build is for ARMv7 then (go.dev/wiki/GoArm)."""
+    if view.platform.architecture != "arm" or view.platform.variant not in {"v5", "v6"}:
+        return
+    for stage in view.stages:
+        for step, event in stage.events():
+            arch, arm = event.value("GOARCH"), event.value("GOARM")
+            if [word.text for word in event.words[:2]] != ["go", "build"] or not stage.is_cross:
+                continue
+            if (
+                arch is not None
+                and arch.text == "arm"
+                and arm is None
+                and "GOARM" not in view.parsed.source.text
+            ):
+                yield Found(
+                    level="error" if reaches_image(view, stage, step) else "warning",
+                    at=event.words[0].origin,
+                    message=f"GOARCH=arm without GOARM is for ARMv7, and does not run on {view.platform}",
+                    fix="write GOARM=${TARGETVARIANT#v}, after ARG TARGETVARIANT",
+                    builder=True,
+                )
+
+
 def wrong_variant(view: View) -> Iterator[Found]:
     """Find GOARM=$TARGETVARIANT: Go takes 7, not v7 (go.dev/wiki/GoArm)."""
     if view.given.explicit and view.platform.architecture != "arm":
         return
+    yield from _no_variant(view)
     for stage in view.stages:
         for step in stage.steps:
             if step.instruction.word not in {"RUN", "ENV"}:

@@ -15,7 +15,7 @@ from multibuild.lint.steps import Flag, flags_of, mount_of
 from multibuild.lint.view import Step, View, automatic_arguments
 from multibuild.platforms import Platform
 
-_BUILDPLATFORM = re.compile(r"\$(?:BUILDPLATFORM\b|\{BUILDPLATFORM\b)")
+_BUILDPLATFORM = re.compile(r"[\"']?(?:\$\{?BUILDPLATFORM\b|(?:\$\{?BUILDOS\}?|linux)/\$\{?BUILDARCH\b)")
 
 
 def _scope(view: View) -> dict[str, Value]:
@@ -34,10 +34,10 @@ def fixed_platform(view: View) -> Iterator[Found]:
         wanted = expand_dockerfile(flag.value, _scope(view))
         if _BUILDPLATFORM.match(written):
             other = "$BUILDPLATFORM, the builder's own"
-        elif UNKNOWN in wanted.text or _is_platform(wanted.text, view.platform):
+        elif UNKNOWN in wanted.text or _is_platform(wanted.text.strip("\"'"), view.platform):
             continue
         else:
-            other = wanted.text
+            other = wanted.text.strip("\"'")
         start = flag.value.offset(0)
         yield Found(
             level=level_for("error", wanted),
@@ -45,7 +45,7 @@ def fixed_platform(view: View) -> Iterator[Found]:
             message=f"{stage.used.label} becomes the image, and is always {other}: every platform gets that",
             fix="remove --platform: without it the stage is of the platform that is built",
             edits=_without(view, flag),
-            builder="BUILDPLATFORM" in written,
+            builder="BUILD" in written,
         )
 
 

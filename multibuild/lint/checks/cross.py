@@ -131,6 +131,7 @@ def unused_arguments(view: View) -> Iterator[Found]:
 def untargeted(view: View) -> Iterator[Found]:
     """Find compilers in a cross stage that know nothing of the target."""
     for stage in view.stages:
+        yield from _unexported(view, stage)
         if not stage.is_cross or any(name in stage.declared for name in _ARCH_ARGS):
             continue
         if _is_target_aware(view, stage, stage.steps[0]):
@@ -143,6 +144,30 @@ def untargeted(view: View) -> Iterator[Found]:
                 " whatever the image is for",
                 fix=f"tell it: {toolchain.advice}",
                 edits=edits,
+                builder=stage.used.runs_on == "build",
+            )
+            break
+
+
+def _unexported(view: View, stage: StageView) -> Iterator[Found]:
+    """Find `GOARCH=$TARGETARCH; go build`: a variable of the shell alone, which the compiler does not see."""
+    if not stage.is_cross or "GOARCH" in stage.environment or "GOARCH" in stage.declared:
+        return
+    for step in stage.steps:
+        assigned = False
+        for event in step.trace.events:
+            words = [word.text for word in event.words]
+            if words[:1] == ["set"] or any("GOARCH" in word for word in words):
+                break
+            own = any(name == "GOARCH" for name, _ in event.assignments)
+            assigned = assigned or (own and not words)
+            if not assigned or own or words[:2] != ["go", "build"]:
+                continue
+            yield Found(
+                level="error" if reaches_image(view, stage, step) else "warning",
+                at=event.words[0].origin,
+                message="GOARCH is a variable of the shell alone: without export, Go builds for the builder's platform",
+                fix="write export GOARCH, or the assignment right before go, without ; or &&",
                 builder=stage.used.runs_on == "build",
             )
             break

@@ -39,8 +39,22 @@ DOWNLOADS = (
     Download(address=re.compile(r"/denoland/deno/releases/|//dl\.deno\.land/release/"), names=_KERNEL, source="docs.deno.com, installation"),
     Download(address=re.compile(r"/oven-sh/bun/releases/"), names={"amd64": ("x64",), "arm64": ("aarch64",)}, source="github.com/oven-sh/bun/releases"),
     Download(address=re.compile(r"/(?:astral-sh/(?:uv|ruff)|conda-forge/miniforge)/releases/"), names=_KERNEL, source="the releases of each"),
+    Download(address=re.compile(r"/(?:LuaLS|sumneko)/lua-language-server/releases/"), names={"amd64": ("x64",), "arm64": ("arm64",)}, source="github.com/LuaLS/lua-language-server/releases"),
+    Download(address=re.compile(r"/Yelp/dumb-init/releases/download/v1\.2\.[45]/dumb-init_1\.2\.\d_\w+\Z"), names=_KERNEL, source="github.com/Yelp/dumb-init/releases"),
     Download(address=re.compile(r"/hadolint/hadolint/releases/"), names={"amd64": ("x86_64",), "arm64": ("arm64",)}, source="github.com/hadolint/hadolint/releases"),
 )  # fmt: skip
+
+ONE_ARCHITECTURE: tuple[tuple[re.Pattern[str], str, str], ...] = (
+    (re.compile(r"/krallin/tini/releases/download/[^/\s]{1,60}/tini(?:-static|-muslc)?\Z"), "amd64", "github.com/krallin/tini"),
+    (re.compile(r"/sgerrand/alpine-pkg-glibc/releases/download/[^/\s]{1,60}/glibc-[^/\s]{1,60}\.apk\Z"), "amd64", "github.com/sgerrand/alpine-pkg-glibc"),
+    (re.compile(r"//(?:uploader|cli)\.codecov\.io/\w{1,20}/(?:linux|alpine)/"), "amd64", "docs.codecov.com, the uploader"),
+)  # fmt: skip
+"""Addresses that name no architecture, and are of one; what they are of, and the page that lists the others."""
+
+
+def only_architecture(url: str) -> str | None:
+    """Return the architecture of a download whose address names none; None where that is not known."""
+    return next((arch for address, arch, _ in ONE_ARCHITECTURE if address.search(url)), None)
 
 
 def names_at(url: str, architecture: str) -> tuple[str, ...]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from multibuild.dockerfile.source import Text
 from multibuild.errors import UsageError
 from multibuild.lint.arch_names import UNKNOWN, ArchName, arch_names
+from multibuild.lint.checks.downloads import only_architecture
 from multibuild.lint.checks.places import (
     PRINTING,
     foreign_names,
@@ -18,7 +20,7 @@ from multibuild.lint.checks.places import (
 from multibuild.lint.finding import Found, Level
 from multibuild.lint.shell.trace import Event
 from multibuild.lint.shell.values import Expanded, expand_dockerfile
-from multibuild.lint.steps import variables
+from multibuild.lint.steps import exec_words, mount_of, variables
 from multibuild.lint.view import StageView, Step, View
 from multibuild.platforms import Platform
 
@@ -54,7 +56,7 @@ _TEXT_SUFFIXES = (
     ".sha512",
 )
 _LIBRARY_FOLDER = re.compile(
-    r"(?:^|[/:=])(?:usr/)?lib/([a-z0-9_]+)-linux-(?:gnu|musl)[a-z0-9]*|/jvm/[\w.-]*-(amd64|arm64|armhf|ppc64el|s390x|i386|riscv64)\b|ld-musl-(\w+)\.so"
+    r"(?:^|[/:=])(?:usr/)?lib/([a-z0-9_]+)-linux-(?:gnu|musl)[a-z0-9]*|/jvm/[\w.-]*[-.](amd64|arm64|armhf|ppc64el|s390x|i386|riscv64|x86_64|aarch64)\b|ld-musl-(\w+)\.so"
 )
 
 
@@ -67,6 +69,8 @@ def urls(view: View) -> Iterator[Found]:
             match = _URL.search(word.text)
             begin = match.end() if match is not None else 0
             names = foreign_names(word.text[begin:], view.platform)
+            if not names and not arch_names(word.text[begin:]):
+                yield from _unnamed(view, stage, step, word, event)
             if not names or template(word.text) in covered or "build" in word.marks:
                 continue
             if _FOR_ALL.search(word.text):
@@ -82,12 +86,33 @@ def urls(view: View) -> Iterator[Found]:
             )
 
 
+def _unnamed(
+    view: View, stage: StageView, step: Step, word: Expanded, event: Event | None
+) -> Iterator[Found]:
+    """Find a download that is of one architecture although its address names none: `tini` beside `tini-arm64`."""
+    only = only_architecture(word.text)
+    if only is None or only == view.platform.architecture:
+        return
+    reaches = event is None or reaches_image(view, stage, step)
+    yield Found(
+        level=level_for("error" if reaches else "warning", word, word.text.rfind("/") + 1),
+        at=word.origin,
+        message=f"this downloads for {only}: the address without a name of an architecture is its",
+        fix="choose the file of the platform by $TARGETARCH",
+        branch="branch" in word.marks or (event is not None and event.branch),
+    )
+
+
 def _fetched(stage: StageView) -> Iterator[tuple[Step, Expanded, Event | None]]:
     """Yield the addresses that a stage downloads."""
     for step, event in stage.events():
-        if event.name in _NOT_FETCHING or "arch" in event.guards:
+        picks = _picks(step, event)
+        if (event.name in _NOT_FETCHING and not picks) or "arch" in event.guards:
             continue
         for word in event.words[1:]:
+            if picks and _URL.search(word.text) is None:
+                yield step, word, event
+                continue
             is_url = _URL.search(word.text) is not None
             if is_url or (event.name in {"curl", "wget", "aria2c"} and word.text.startswith(UNKNOWN)):
                 yield step, word, event
@@ -98,6 +123,19 @@ def _fetched(stage: StageView) -> Iterator[tuple[Step, Expanded, Event | None]]:
                 word = expand_dockerfile(source, step.values)
                 if _URL.match(word.text):
                     yield step, word, None
+
+
+def _picks(step: Step, event: Event) -> bool:
+    """Whether a command chooses the file of a release by name: `gh release download -p`, `grep` in its list."""
+    words = [word.text for word in event.words]
+    if words[:3] == ["gh", "release", "download"]:
+        return True
+    is_filter = event.name in {"grep", "egrep", "jq"} and not any(
+        re.match(r"-[a-zA-Z]*v", word) or "not" in word for word in words[1:]
+    )
+    return is_filter and any(
+        "//api.github.com/repos/" in word.text for other in step.trace.events for word in other.words
+    )
 
 
 def _covered(words: Iterable[Expanded], platform: Platform) -> set[str]:
@@ -148,6 +186,14 @@ def _copied(stage: StageView) -> Iterator[tuple[Step, Expanded]]:
         one = step.copied
         for source in one.sources if one is not None else ():
             yield step, expand_dockerfile(source, step.values)
+        is_chosen = any("arch" in event.guards for event in step.trace.events)
+        for flag in step.flags if step.instruction.word == "RUN" and not is_chosen else ():
+            parts = mount_of(flag) if flag.name == "mount" else {}
+            if "source" in parts and parts.get("type", parts["source"]).text in {
+                "bind",
+                parts["source"].text,
+            }:
+                yield step, expand_dockerfile(parts["source"], step.values)
 
 
 def _copy_advice(word: Expanded) -> str:
@@ -166,12 +212,21 @@ def paths(view: View) -> Iterator[Found]:
                 for one in variables(step.instruction):
                     if one.value is not None:
                         yield from _path(view, expand_dockerfile(one.value, step.values))
+            for text in _started(stage, step):
+                yield from _path(view, expand_dockerfile(text, {}))
         for _, event in stage.events():
             if event.name in PRINTING or "arch" in event.guards:
                 continue
             for word in event.words[1:]:
                 if _URL.search(word.text) is None:
                     yield from _path(view, word, branch=event.branch)
+
+
+def _started(stage: StageView, step: Step) -> tuple[Text, ...]:
+    """Return the words of what a container starts; a shell may make something else of its own form."""
+    if step.instruction.word not in {"CMD", "ENTRYPOINT"} or not stage.is_image:
+        return ()
+    return exec_words(step.instruction.rest) or ()
 
 
 def _path(view: View, word: Expanded, *, branch: bool = False) -> Iterator[Found]:

@@ -18,7 +18,7 @@ from multibuild.lint.checks.places import (
 )
 from multibuild.lint.finding import Edit, Found, Level
 from multibuild.lint.shell.trace import Event
-from multibuild.lint.shell.values import Expanded, Value, expand_dockerfile
+from multibuild.lint.shell.values import Expanded, Origin, Value, expand_dockerfile
 from multibuild.lint.steps import arguments, variables
 from multibuild.lint.view import StageView, Step, View
 from multibuild.platforms import Platform
@@ -63,6 +63,8 @@ _CERTAIN: dict[str, frozenset[str]] = {
     **dict.fromkeys(("sh", "bash", "rustup-init"), frozenset({"--default-host"})),
     "debootstrap": frozenset({"--arch"}),
     "apk": frozenset({"--arch"}),
+    **dict.fromkeys(("conda", "mamba", "micromamba"), frozenset({"--platform", "--subdir"})),
+    **dict.fromkeys(("gcc", "g++"), frozenset({"-march"})),
 }
 """Options that name the platform of the result, by command."""
 
@@ -85,6 +87,8 @@ _LIKELY: dict[str, frozenset[str]] = {
 _ENVIRONMENT: dict[str, Level] = {
     "GOARCH": "error",
     "CARGO_BUILD_TARGET": "error",
+    "CONDA_SUBDIR": "error",
+    "RUSTUP_TOOLCHAIN": "error",
     "npm_config_arch": "error",
     "npm_config_target_arch": "error",
     "npm_config_cpu": "error",
@@ -96,7 +100,19 @@ _ENVIRONMENT: dict[str, Level] = {
 
 _COMPANIONS = {"amd64": "386", "arm64": "arm"}
 _APT_SOURCE = re.compile(r"\bdeb(?:-src)?\s+\[[^\]]{0,200}\barch=([a-z0-9]+)[\s\]]")
+_WRITTEN_SOURCE = re.compile(
+    r"^deb(?:-src)?[ \t]+\[(?:[a-z-]+=[^\s\]]+[ \t]+)*arch=([a-z0-9]+)[\s\]]|^Architectures:[ \t]*([a-z0-9]+)[ \t]*$",
+    re.MULTILINE,
+)
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]*:([a-z0-9]+)(?:=\S*)?\Z")
+_PACKAGE_SUFFIXES = (".deb", ".rpm", ".whl")
+_RPM_NAME = re.compile(r"[^\s/:]+\.(x86_64|aarch64|ppc64le|s390x|i686)")
+_TOOLCHAIN = re.compile(
+    r"\+?(?:stable|beta|nightly|\d[\d.]*)(?:-[\d-]+)?-([a-z0-9_]+)-(?:[a-z0-9]+-)?linux-\w+"
+)
+_PACKAGE_MANAGERS = frozenset(
+    {"dpkg", "apt-get", "apt", "rpm", "yum", "dnf", "microdnf", "zypper", "tdnf", "pip", "pip3"}
+)
 _SCOPED = re.compile(r"@[a-z0-9._-]+/((?:[a-z0-9]+-)*linux-[a-z0-9-]+)(?:@\S*)?")
 _CROSS_TOOL = re.compile(
     r"(\w+)-(?:[a-z]+-)?(?:linux-)(?:gnu|musl)\w*-(?:gcc|g\+\+|cc|c\+\+|clang|strip|ld|as|ar|objcopy)\Z"
@@ -126,6 +142,7 @@ def fixed(view: View) -> Iterator[Found]:
                         setting = _Setting(key, word, _own_level(stage, event, level))
                         yield from _variable(view, stage, step, setting)
         yield from _from_environment(view, stage)
+        yield from _written_sources(view, stage)
 
 
 def _command_template(event: Event) -> str:
@@ -194,7 +211,8 @@ def _from_environment(view: View, stage: StageView) -> Iterator[Found]:
                     setting = _Setting(one.name, word, _ENVIRONMENT[one.name])
                     yield from _variable(view, stage, step, setting)
     for step, event in stage.events():
-        for word in event.words[1:] if event.name == "export" and "arch" not in event.guards else ():
+        is_kept = event.name == "export" or [word.text for word in event.words[:3]] == ["go", "env", "-w"]
+        for word in event.words[1:] if is_kept and "arch" not in event.guards else ():
             name, equals, _ = word.text.partition("=")
             if equals and name in _ENVIRONMENT:
                 setting = _Setting(name, word, _ENVIRONMENT[name], len(name) + 1)
@@ -236,8 +254,62 @@ def _command(view: View, stage: StageView, step: Step, event: Event) -> Iterator
         yield from _packages(view, event, [_PACKAGE.fullmatch(word.text) for word in event.words])
     if name in {"npm", "yarn", "pnpm", "bun"}:
         yield from _packages(view, event, [_SCOPED.fullmatch(word.text) for word in event.words])
-    if name in {"echo", "printf"}:
+    if name in {"echo", "printf", "add-apt-repository"}:
         yield from _apt_source(view, stage, step, event)
+    if name == "rustup" or (name == "cargo" and len(event.words) > 1 and event.words[1].text.startswith("+")):
+        yield from _toolchain(view, event)
+    if name in _PACKAGE_MANAGERS:
+        yield from _package_files(view, stage, event)
+
+
+def _toolchain(view: View, event: Event) -> Iterator[Found]:
+    """Find Rust's own programs of another architecture: `rustup default stable-x86_64-unknown-linux-gnu`."""
+    is_used = (
+        event.name == "cargo" or event.words[1].text in {"default", "override"}
+        if len(event.words) > 1
+        else False
+    )
+    for word in event.words[1:]:
+        match = _TOOLCHAIN.fullmatch(word.text)
+        if match is not None and (names := foreign_names(match[1], view.platform)):
+            yield found_foreign(
+                word,
+                names,
+                "error" if is_used else "warning",
+                "the compiler itself is a program for {name}, whatever platform is built",
+                "name the channel alone: rustup takes the one of its own platform",
+                branch=event.branch,
+                shift=match.start(1),
+            )
+
+
+def _package_files(view: View, stage: StageView, event: Event) -> Iterator[Found]:
+    """Find packages that are installed from a file of one architecture, unless a rule on its source names them."""
+    words = [word.text for word in event.words[1:]]
+    if stage.is_cross or any(
+        word.startswith(("--force-arch", "--ignorearch", "-x", "--extract")) for word in words
+    ):
+        return
+    is_rpm = event.name in {"yum", "dnf", "microdnf", "tdnf"}
+    for word in event.words[1:]:
+        file = word.text.rpartition("/")[2]
+        named = _RPM_NAME.fullmatch(word.text) if is_rpm else None
+        if named is None and (":" in word.text or not file.endswith(_PACKAGE_SUFFIXES)):
+            continue
+        shift = named.start(1) if named is not None else len(word.text) - len(file)
+        names = foreign_names(word.text[shift:], view.platform)
+        is_named_before = named is None and view.parsed.source.text.count(file) > 1
+        if not names or is_named_before or _are_companions(names, view) or "build" in word.marks:
+            continue
+        yield found_foreign(
+            word,
+            names,
+            "error" if stage.is_image else "warning",
+            f"{event.name} refuses a package for {{name}} on any other platform",
+            "name the package of the platform: $(dpkg --print-architecture), $(uname -m)",
+            branch=event.branch,
+            shift=shift,
+        )
 
 
 def _fits_tool(name: str, platform: Platform) -> bool:
@@ -313,7 +385,11 @@ def _apt_source(view: View, stage: StageView, step: Step, event: Event) -> Itera
     """Find `deb [arch=amd64] …`: on other platforms apt takes nothing from there (sources.list(5))."""
     if stage.is_cross:
         return
-    written = step.tees_sources or any(".list" in word.text for _, word in event.redirects)
+    written = (
+        step.tees_sources
+        or event.name == "add-apt-repository"
+        or any(".list" in word.text for _, word in event.redirects)
+    )
     for word in event.words[1:] if written else ():
         match = _APT_SOURCE.search(word.text)
         if match is not None and (names := foreign_names(match[1], view.platform)):
@@ -326,6 +402,24 @@ def _apt_source(view: View, stage: StageView, step: Step, event: Event) -> Itera
                 branch=event.branch,
                 shift=match.start(1),
             )
+
+
+def _written_sources(view: View, stage: StageView) -> Iterator[Found]:
+    """Find such sources in the files that a `COPY <<EOF` writes."""
+    for step in stage.steps if stage.is_image else ():
+        if step.instruction.word != "COPY":
+            continue
+        for heredoc in step.instruction.heredocs:
+            for match in _WRITTEN_SOURCE.finditer(heredoc.body.text):
+                group = match.lastindex or 1
+                if names := foreign_names(match[group], view.platform):
+                    start = heredoc.body.offset(match.start(group))
+                    yield Found(
+                        level="error",
+                        at=Origin(start, start + len(match[group])),
+                        message=f"apt takes packages for {names[0].text} alone from this source",
+                        fix="leave the architecture out: apt takes that of the stage's own platform",
+                    )
 
 
 def go_builds(stage: StageView) -> Iterator[tuple[Step, Event, Value | None]]:

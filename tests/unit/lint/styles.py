@@ -1562,3 +1562,247 @@ RUN curl -fsSLo /usr/local/bin/docker-compose "https://github.com/docker/compose
     _m("stable/$(uname -m)/docker", "stable/$(dpkg --print-architecture)/docker", "arch-spelling"),
     _m("$(uname -s)-$(uname -m)", "linux-aarch64", "fixed-arch-url"),
 )
+
+# What only looks like a mistake.
+
+_style(
+    "looks-tini-if",
+    """
+FROM debian:12-slim
+ARG TARGETARCH
+RUN if [ "$TARGETARCH" = amd64 ]; then curl -fsSLo /tini https://github.com/krallin/tini/releases/download/v0.19.0/tini; else curl -fsSLo /tini https://github.com/krallin/tini/releases/download/v0.19.0/tini-arm64; fi
+""",
+)
+_style(
+    "looks-codecov-case",
+    """
+FROM debian:12-slim
+ARG TARGETARCH
+RUN case $TARGETARCH in amd64) a=linux ;; arm64) a=aarch64 ;; esac; curl -Os https://uploader.codecov.io/latest/$a/codecov
+""",
+)
+_style(
+    "looks-glibc-if",
+    """
+FROM alpine:3
+RUN if [ "$(uname -m)" = x86_64 ]; then wget https://github.com/sgerrand/alpine-pkg-glibc/releases/download/2.35-r1/glibc-2.35-r1.apk; else apk add gcompat; fi
+""",
+)
+_style(
+    "looks-hugo-case",
+    """
+FROM debian:12-slim
+ARG TARGETARCH
+RUN case $TARGETARCH in amd64) a=Linux-64bit ;; arm64) a=Linux-ARM64 ;; esac; wget https://github.com/gohugoio/hugo/releases/download/v0.101.0/hugo_0.101.0_$a.tar.gz
+""",
+)
+_style(
+    "looks-ssm",
+    """
+FROM debian:12-slim
+RUN case $(dpkg --print-architecture) in amd64) a=ubuntu_64bit ;; arm64) a=ubuntu_arm64 ;; esac; curl -O https://s3.amazonaws.com/session-manager-downloads/plugin/latest/$a/session-manager-plugin.deb && dpkg -i session-manager-plugin.deb
+""",
+)
+_style(
+    "looks-conda-case",
+    """
+FROM debian:12
+RUN case $(uname -m) in x86_64) s=linux-64 ;; aarch64) s=linux-aarch64 ;; esac; CONDA_SUBDIR=$s conda create -n e python
+""",
+)
+_style(
+    "looks-mount-both",
+    """
+FROM debian:12-slim
+ARG TARGETARCH
+RUN --mount=type=bind,source=dist/linux-amd64,target=/amd64 --mount=type=bind,source=dist/linux-arm64,target=/arm64 cp /$TARGETARCH/app /usr/bin/
+""",
+)
+_style(
+    "looks-mount-bind-default",
+    """
+FROM debian:12-slim
+RUN --mount=source=requirements.txt,target=/r pip install -r /r
+""",
+)
+_style(
+    "looks-dpkg-if",
+    """
+FROM debian:12-slim
+COPY debs/ /d/
+RUN if [ $(dpkg --print-architecture) = amd64 ]; then dpkg -i /d/tool_amd64.deb; else dpkg -i /d/tool_arm64.deb; fi
+""",
+)
+_style(
+    "looks-rpm-uname",
+    """
+FROM rockylinux:9
+RUN dnf install -y glibc-devel.$(uname -m)
+""",
+)
+_style(
+    "looks-yum-i686",
+    """
+FROM rockylinux:9
+ARG TARGETARCH
+RUN if [ $TARGETARCH = amd64 ]; then yum install -y glibc.i686; fi
+""",
+)
+_style(
+    "looks-pip-whl",
+    """
+FROM python:3
+COPY w /w
+RUN pip install /w/x-1.0-py3-none-any.whl /w/y-1.0-cp311-cp311-manylinux_2_17_$(uname -m).whl
+""",
+)
+_style(
+    "looks-deb822",
+    """
+FROM debian:12-slim
+COPY <<EOF /etc/apt/sources.list.d/t.sources
+Types: deb
+URIs: https://a.example.org
+Suites: stable
+Components: main
+Architectures: amd64 arm64
+EOF
+RUN apt-get update
+""",
+)
+_style(
+    "looks-list-both",
+    """
+FROM debian:12-slim
+COPY <<EOF /etc/apt/sources.list.d/t.list
+deb [arch=amd64,arm64 signed-by=/k] https://a.example.org stable main
+EOF
+RUN apt-get update
+""",
+)
+_style(
+    "looks-add-apt2",
+    """
+FROM ubuntu:22.04
+RUN add-apt-repository "deb [arch=$(dpkg --print-architecture)] https://a.example.org x main"
+""",
+)
+_style(
+    "looks-gh-both",
+    """
+FROM debian:12-slim
+ARG TARGETARCH
+RUN gh release download v1 -R o/t -p 't_amd64' && gh release download v1 -R o/t -p 't_arm64' && mv t_$TARGETARCH /t
+""",
+)
+_style(
+    "looks-grep-arch",
+    """
+FROM debian:12-slim
+ARG TARGETARCH
+RUN curl -s https://api.github.com/repos/o/t/releases/latest | grep browser_download_url | grep linux_$TARGETARCH | cut -d '"' -f 4 | wget -qi -
+""",
+)
+_style(
+    "looks-grep-v",
+    """
+FROM debian:12-slim
+RUN curl -s https://api.github.com/repos/o/t/releases/latest | grep browser_download_url | grep -v arm64 | head -1
+""",
+)
+_style(
+    "looks-jq-tag",
+    """
+FROM debian:12-slim
+RUN V=$(curl -s https://api.github.com/repos/o/t/releases/latest | jq -r .tag_name); curl -LO https://example.org/$V/t-$(uname -m)
+""",
+)
+_style(
+    "looks-go-export2",
+    """
+FROM --platform=$BUILDPLATFORM golang:1.22 AS b
+ARG TARGETOS TARGETARCH TARGETVARIANT
+RUN GOARCH=$TARGETARCH; export GOARCH; go build -o /app .
+FROM scratch
+COPY --from=b /app /app
+""",
+)
+_style(
+    "looks-go-seta",
+    """
+FROM --platform=$BUILDPLATFORM golang:1.22 AS b
+ARG TARGETOS TARGETARCH TARGETVARIANT
+RUN set -a; GOARCH=$TARGETARCH; go build -o /app .
+FROM scratch
+COPY --from=b /app /app
+""",
+)
+_style(
+    "looks-go-envcmd",
+    """
+FROM --platform=$BUILDPLATFORM golang:1.22 AS b
+ARG TARGETOS TARGETARCH TARGETVARIANT
+RUN GOARCH=$TARGETARCH; env GOARCH=$GOARCH go build -o /app .
+FROM scratch
+COPY --from=b /app /app
+""",
+)
+_style(
+    "looks-go-arg",
+    """
+FROM --platform=$BUILDPLATFORM golang:1.22 AS b
+ARG TARGETOS TARGETARCH TARGETVARIANT
+ARG GOARCH
+RUN GOARCH=$TARGETARCH; go build -o /app .
+FROM scratch
+COPY --from=b /app /app
+""",
+)
+_style(
+    "looks-march-case",
+    """
+FROM gcc:13
+ARG TARGETARCH
+COPY . .
+RUN case $TARGETARCH in amd64) m=x86-64-v2 ;; arm64) m=armv8-a ;; esac; gcc -march=$m -o /a m.c
+""",
+)
+_style(
+    "looks-rustup-uname",
+    """
+FROM rust:1
+RUN rustup default stable-$(uname -m)-unknown-linux-gnu
+""",
+)
+_style(
+    "looks-final-target-q",
+    """
+FROM --platform="$TARGETPLATFORM" alpine:3
+CMD x
+""",
+)
+_style(
+    "looks-build-os",
+    """
+FROM --platform=$BUILDOS/$BUILDARCH golang:1 AS b
+ARG TARGETARCH
+RUN GOARCH=$TARGETARCH go build -o /app .
+FROM scratch
+COPY --from=b /app /app
+""",
+)
+_style(
+    "looks-kernel",
+    """
+FROM debian:12-slim
+RUN curl -O https://cdn.example.org/linux-6.4.tar.xz && apt-get install -y linux-headers-6.4
+""",
+)
+_style(
+    "looks-dumb-deb",
+    """
+FROM debian:12-slim
+ARG TARGETARCH
+RUN curl -LO https://github.com/Yelp/dumb-init/releases/download/v1.2.5/dumb-init_1.2.5_${TARGETARCH}.deb && dpkg -i dumb-init_*.deb
+""",
+)

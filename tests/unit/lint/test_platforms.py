@@ -178,3 +178,13 @@ def test_a_comment_above_leaves_a_rule_out(above, is_ignored):
 def test_a_comment_inside_an_instruction_is_for_the_next_line():
     text = "FROM alpine\nRUN a \\\n# multibuild: ignore=fixed-arch-url\n && wget https://example.org/x-amd64 \\\n && wget https://example.org/y-amd64\n"
     assert [one.line for one in lint_text(text, "Dockerfile")] == [5]
+
+
+def test_go_without_goarm_is_for_armv7_in_a_cross_stage():
+    text = (
+        "FROM --platform=$BUILDPLATFORM golang AS b\nARG TARGETARCH\nRUN GOARCH=$TARGETARCH go build -o /app .\n"
+        "FROM scratch\nCOPY --from=b /app /app\n"
+    )
+    found = lint(text, "arm/v6", "arm/v7", "arm64")
+    assert ("go-arm-variant", "error", 3, ("linux/arm/v6",)) in found
+    assert [one for one in lint(text, "arm/v7", "arm64") if one[0] == "go-arm-variant"] == []

@@ -1397,3 +1397,342 @@ COPY --from=build /app /app
 """,
     fixable=True,
 )
+_pair(
+    "url-with-64bit",
+    "fixed-arch-url",
+    2,
+    """
+FROM debian:12-slim
+RUN wget -q https://github.com/peak/s5cmd/releases/download/v2.2.2/s5cmd_2.2.2_Linux-64bit.tar.gz
+""",
+    """
+FROM debian:12-slim
+ARG TARGETARCH
+RUN wget -q https://github.com/peak/s5cmd/releases/download/v2.2.2/s5cmd_2.2.2_linux_$TARGETARCH.deb
+""",
+)
+_pair(
+    "conda-by-its-own-name",
+    "fixed-arch-url",
+    2,
+    """
+FROM debian:12-slim
+RUN wget -qO- https://micro.mamba.pm/api/micromamba/linux-64/latest | tar -xj bin/micromamba
+""",
+    """
+FROM debian:12-slim
+ARG TARGETARCH
+RUN case $TARGETARCH in amd64) a=64 ;; arm64) a=aarch64 ;; esac; wget -qO- https://micro.mamba.pm/api/micromamba/linux-$a/latest | tar -xj bin/micromamba
+""",
+)
+_pair(
+    "codecov-for-one",
+    "fixed-arch-url",
+    2,
+    """
+FROM debian:12-slim
+RUN curl -Os https://uploader.codecov.io/latest/linux/codecov
+""",
+    """
+FROM debian:12-slim
+ARG TARGETARCH
+RUN case $TARGETARCH in amd64) a=linux ;; arm64) a=aarch64 ;; esac; curl -Os https://uploader.codecov.io/latest/$a/codecov
+""",
+)
+_pair(
+    "package-name-of-rpm",
+    "fixed-target",
+    2,
+    """
+FROM rockylinux:9
+RUN microdnf install -y tool.x86_64
+""",
+    """
+FROM rockylinux:9
+ARG TARGETARCH
+RUN microdnf install -y tool
+""",
+)
+_pair(
+    "asset-by-pattern",
+    "fixed-arch-url",
+    2,
+    """
+FROM debian:12-slim
+RUN gh release download v1 -R o/t -p '*linux_amd64.tar.gz'
+""",
+    """
+FROM debian:12-slim
+ARG TARGETARCH
+RUN gh release download v1 -R o/t -p "*linux_$TARGETARCH.tar.gz"
+""",
+)
+_pair(
+    "asset-by-jq",
+    "fixed-arch-url",
+    2,
+    """
+FROM debian:12-slim
+RUN curl -s https://api.github.com/repos/o/t/releases/latest | jq -r '.assets[] | select(.name | contains("linux-amd64")) | .browser_download_url' | xargs curl -LO
+""",
+    """
+FROM debian:12-slim
+ARG TARGETARCH
+RUN curl -s https://api.github.com/repos/o/t/releases/latest | jq -r --arg a "$TARGETARCH" '.assets[] | select(.name | contains("linux-" + $a)) | .browser_download_url' | xargs curl -LO
+""",
+)
+_pair(
+    "conda-subdir",
+    "fixed-target",
+    2,
+    """
+FROM continuumio/miniconda3
+RUN CONDA_SUBDIR=linux-64 conda create -n e python
+""",
+    """
+FROM continuumio/miniconda3
+ARG TARGETARCH
+RUN conda create -n e python
+""",
+)
+_pair(
+    "repository-of-one-architecture",
+    "fixed-target",
+    2,
+    """
+FROM ubuntu:22.04
+RUN add-apt-repository "deb [arch=amd64] https://apt.example.org/linux focal stable" && apt-get update && apt-get install -y tool
+""",
+    """
+FROM ubuntu:22.04
+ARG TARGETARCH
+RUN add-apt-repository "deb [arch=$(dpkg --print-architecture)] https://apt.example.org/linux focal stable" && apt-get update && apt-get install -y tool
+""",
+)
+_pair(
+    "sources-in-a-copied-heredoc",
+    "fixed-target",
+    7,
+    """
+FROM debian:12-slim
+COPY <<EOF /etc/apt/sources.list.d/t.sources
+Types: deb
+URIs: https://apt.example.org
+Suites: stable
+Components: main
+Architectures: amd64
+EOF
+RUN apt-get update && apt-get install -y tool
+""",
+    """
+FROM debian:12-slim
+COPY <<EOF /etc/apt/sources.list.d/t.sources
+Types: deb
+URIs: https://apt.example.org
+Suites: stable
+Components: main
+EOF
+RUN apt-get update && apt-get install -y tool
+""",
+)
+_pair(
+    "source-in-a-copied-heredoc",
+    "fixed-target",
+    3,
+    """
+FROM debian:12-slim
+COPY <<EOF /etc/apt/sources.list.d/t.list
+deb [arch=amd64 signed-by=/k.gpg] https://apt.example.org stable main
+EOF
+RUN apt-get update && apt-get install -y tool
+""",
+    """
+FROM debian:12-slim
+COPY <<EOF /etc/apt/sources.list.d/t.list
+deb [signed-by=/k.gpg] https://apt.example.org stable main
+EOF
+RUN apt-get update && apt-get install -y tool
+""",
+)
+_pair(
+    "package-file-of-one-architecture",
+    "fixed-target",
+    3,
+    """
+FROM debian:12-slim
+COPY debs/ /tmp/
+RUN apt-get install -y /tmp/tool_1.0_amd64.deb
+""",
+    """
+FROM debian:12-slim
+COPY debs/ /tmp/
+RUN apt-get install -y /tmp/tool_1.0_$(dpkg --print-architecture).deb
+""",
+)
+_pair(
+    "bind-mount-of-one-architecture",
+    "fixed-arch-copy",
+    2,
+    """
+FROM alpine:3.20
+RUN --mount=type=bind,source=dist/linux-amd64,target=/d cp /d/app /usr/bin/app
+""",
+    """
+FROM alpine:3.20
+ARG TARGETARCH
+RUN --mount=type=bind,source=dist/linux-$TARGETARCH,target=/d cp /d/app /usr/bin/app
+""",
+)
+_pair(
+    "variable-of-the-shell-alone",
+    "untargeted-cross-build",
+    4,
+    """
+FROM --platform=$BUILDPLATFORM golang:1.22 AS b
+ARG TARGETARCH
+COPY . .
+RUN GOARCH=$TARGETARCH; go build -o /app .
+FROM alpine:3.20
+COPY --from=b /app /app
+""",
+    """
+FROM --platform=$BUILDPLATFORM golang:1.22 AS b
+ARG TARGETARCH
+COPY . .
+RUN GOARCH=$TARGETARCH go build -o /app .
+FROM alpine:3.20
+COPY --from=b /app /app
+""",
+)
+_pair(
+    "march-of-gcc",
+    "fixed-target",
+    3,
+    """
+FROM debian:12-slim
+COPY . .
+RUN gcc -march=x86-64-v2 -o /usr/bin/app m.c
+""",
+    """
+FROM debian:12-slim
+COPY . .
+RUN gcc -o /usr/bin/app m.c
+""",
+)
+_pair(
+    "goarch-in-go-env",
+    "fixed-target",
+    3,
+    """
+FROM golang:1.22
+COPY . .
+RUN go env -w GOARCH=amd64 && go build -o /usr/bin/app .
+""",
+    """
+FROM golang:1.22
+COPY . .
+ARG TARGETARCH
+RUN go env -w GOARCH=$TARGETARCH && go build -o /usr/bin/app .
+""",
+    fixable=True,
+)
+_pair(
+    "final-stage-of-buildarch",
+    "fixed-final-platform",
+    1,
+    """
+FROM --platform=$BUILDOS/$BUILDARCH alpine:3
+CMD x
+""",
+    """
+FROM alpine:3
+CMD x
+""",
+    fixable=True,
+)
+_pair(
+    "final-platform-in-quotes",
+    "fixed-final-platform",
+    1,
+    """
+FROM --platform="linux/amd64" alpine:3
+CMD x
+""",
+    """
+FROM alpine:3
+CMD x
+""",
+    fixable=True,
+)
+_pair(
+    "language-server-by-dockers-name",
+    "arch-spelling",
+    3,
+    """
+FROM debian:12-slim
+ARG TARGETARCH
+RUN curl -sLo l.tgz https://github.com/LuaLS/lua-language-server/releases/download/3.9.3/lua-language-server-3.9.3-linux-${TARGETARCH}.tar.gz
+""",
+    """
+FROM debian:12-slim
+ARG TARGETARCH
+RUN case $TARGETARCH in amd64) a=x64 ;; arm64) a=arm64 ;; esac; curl -sLo l.tgz https://github.com/LuaLS/lua-language-server/releases/download/3.9.3/lua-language-server-3.9.3-linux-$a.tar.gz
+""",
+)
+_pair(
+    "java-home-of-rpm",
+    "fixed-arch-path",
+    2,
+    """
+FROM amazonlinux:2023
+ENV JAVA_HOME=/usr/lib/jvm/java-17-amazon-corretto.x86_64
+""",
+    """
+FROM amazonlinux:2023
+ENV JAVA_HOME=/usr/lib/jvm/java-17-amazon-corretto
+""",
+    level="warning",
+)
+_pair(
+    "library-path-in-cmd",
+    "fixed-arch-path",
+    2,
+    """
+FROM debian:12-slim
+CMD ["env", "LD_PRELOAD=/usr/lib/x86_64-linux-gnu/libjemalloc.so.2", "app"]
+""",
+    """
+FROM debian:12-slim
+CMD ["env", "LD_PRELOAD=libjemalloc.so.2", "app"]
+""",
+    level="warning",
+)
+_pair(
+    "rust-of-another-machine",
+    "fixed-target",
+    2,
+    """
+FROM rust:1
+RUN rustup default stable-x86_64-unknown-linux-gnu && cargo build --release
+""",
+    """
+FROM rust:1
+RUN rustup default stable && cargo build --release
+""",
+)
+_pair(
+    "tini-without-a-name",
+    "fixed-arch-url",
+    3,
+    """
+FROM debian:12-slim
+ARG TINI_VERSION=v0.19.0
+ADD https://github.com/krallin/tini/releases/download/${TINI_VERSION}/tini /tini
+""",
+    """
+FROM debian:12-slim
+ARG TINI_VERSION=v0.19.0
+ARG TARGETARCH
+ADD https://github.com/krallin/tini/releases/download/${TINI_VERSION}/tini-$TARGETARCH /tini
+""",
+)
