@@ -187,6 +187,7 @@ def _append(entries: Sequence[IndexChild], children: Sequence[IndexChild]) -> li
 
     Only old entries are ever replaced: of two children of one identity the second follows the first.
     """
+    children = [_with_known(child, entries) for child in children]
     new = {identity for child in children for identity in child.identities}
     replaced = [not new.isdisjoint(entry.identities) for entry in entries]
     at = {id(child): _place(child, entries) for child in _first_of_identity(children)}
@@ -195,6 +196,18 @@ def _append(entries: Sequence[IndexChild], children: Sequence[IndexChild]) -> li
         merged += [_as_listed(child, entries) for child in children if at.get(id(child)) == position]
         merged += [] if is_replaced else [entry]
     return [*merged, *(child for child in children if at.get(id(child)) is None)]
+
+
+def _with_known(child: IndexChild, entries: Sequence[IndexChild]) -> IndexChild:
+    """Return a child with what the old index says of the same image: a manifest alone names no attestation."""
+    known = next((entry for entry in entries if entry.image.digest == child.image.digest), None)
+    if known is None:
+        return child
+    return replace(
+        child,
+        attestations=child.attestations or known.attestations,
+        annotations={**known.annotations, **child.annotations},
+    )
 
 
 def _first_of_identity(children: Sequence[IndexChild]) -> Iterator[IndexChild]:

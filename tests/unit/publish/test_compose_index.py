@@ -242,6 +242,20 @@ def test_append_of_what_is_there_keeps_the_bytes(new, is_same):
     assert (index is base) == is_same
 
 
+def test_append_of_an_image_alone_keeps_what_the_index_says_of_it():
+    """`merge --append TARGET repo@DIGEST` of a child that is there: its manifest names neither of these."""
+    attested = IndexChild(
+        image=image(2, "linux/arm64"), attestations=(attestation(12, 2),), annotations={"a": "b"}
+    )
+    whole = source("r.io/app:1", IndexChild(image=image(1)), attested)
+    base = merge([whole], MergeOptions(media_type="oci"))
+    onto = source("r.io/app:1", IndexChild(image=image(1)), attested, base=base)
+    alone = source(f"r.io/app@{digest(2)}", IndexChild(image=image(2, "linux/arm64")))
+    assert merge([alone], MergeOptions(), onto=onto) is base
+    other = source("r.io/new:1", IndexChild(image=image(3, "linux/arm64")))
+    assert digest(12) not in {entry.digest for entry in merge([other], MergeOptions(), onto=onto).entries}
+
+
 def test_append_replaces_the_same_platform_and_keeps_the_rest():
     subject = {"mediaType": OCI_MANIFEST, "digest": digest(77), "size": 1}
     base = index_of(
