@@ -31,13 +31,17 @@ def inputs_of(plan: Plan, fingerprints: PlanFingerprints) -> dict[Platform, Inpu
     A child is found by the digest of its inputs: they must have one, the same in every checkout.
     """
     require_registry(plan)
-    require_same_everywhere(plan, fingerprints)
+    _require_named_contexts_without_git(plan)
     for platform, fingerprint in fingerprints.platforms.items():
         if fingerprint.digest is None:
             raise UsageError(
                 f"{_name(plan)}{platform} cannot be handed over: {fingerprint.unknown} has no digest",
                 hint=_IMPORT_HINT,
             )
+    # After these: where a base cannot be read all files count, also of .git, and the base is what is to be mended.
+    for platform, spec in plan.specs.items():
+        if ".git" in fingerprints.names.get(platform, frozenset()):
+            raise _with_git(spec.context)
     return {
         platform: Inputs(fingerprint=fingerprint.digest or "", parts=dict(fingerprint.parts))
         for platform, fingerprint in fingerprints.platforms.items()
@@ -53,22 +57,20 @@ def require_registry(plan: Plan) -> None:
         )
 
 
-def require_same_everywhere(plan: Plan, fingerprints: PlanFingerprints) -> None:
-    """Raise UsageError for a directory of which `.git` counts, which is another in every checkout."""
-    for platform, spec in plan.specs.items():
-        sent = [spec.context] if ".git" in fingerprints.names.get(platform, frozenset()) else []
-        sent += [
-            source
-            for source in spec.contexts.values()
-            if not source.startswith(OTHER_SCHEMES)
-            and not is_url(source)
-            and _sends_git(plan.project / source)
-        ]
-        for folder in sent:
-            raise UsageError(
-                f"{folder}: the build context has .git, which is another in every checkout",
-                hint="list .git in .dockerignore: what is handed over is found by what goes into it",
-            )
+def _require_named_contexts_without_git(plan: Plan) -> None:
+    """Raise UsageError for a named context that is sent with `.git`: all its files count."""
+    for spec in plan.specs.values():
+        for source in spec.contexts.values():
+            is_fetched = source.startswith(OTHER_SCHEMES) or is_url(source)
+            if not is_fetched and _sends_git(plan.project / source):
+                raise _with_git(source)
+
+
+def _with_git(folder: str) -> UsageError:
+    return UsageError(
+        f"{folder}: the build context has .git, which is another in every checkout",
+        hint="list .git in .dockerignore: what is handed over is found by what goes into it",
+    )
 
 
 def _sends_git(folder: Path) -> bool:

@@ -335,6 +335,13 @@ async def test_a_context_of_which_git_counts_is_refused_as_it_differs_in_every_c
             await one.hand_over("linux/amd64")
 
 
+async def test_a_base_that_cannot_be_read_is_named_before_git(machine, registry):
+    dockerfile = f"FROM {registry.host}/base:gone\nCOPY app /x/\n"
+    one = machine("a", files={".git/config": "", ".dockerignore": "", "Dockerfile": dockerfile})
+    with pytest.raises(UsageError, match="base:gone has no digest"):
+        await one.hand_over("linux/amd64")
+
+
 async def test_a_named_context_with_git_is_refused_too(machine):
     one = machine(
         "a",
