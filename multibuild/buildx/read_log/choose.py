@@ -70,11 +70,14 @@ def has_succeeded(log: BuildLog) -> bool:
 
 def evidence(message: str, name: str, lines: Iterable[str], decisive: Iterable[str]) -> Evidence:
     """Return evidence that may be shown: printable, without secrets."""
+    indented = [*lines]
+    tail = _without_margin(indented)
+    margin = next((line.removesuffix(rest) for line, rest in zip(indented, tail, strict=True) if rest), "")
     return Evidence(
         message=_shown(message),
         step=_shown(name),
-        tail=tuple(map(_shown, _without_margin(lines))),
-        decisive=tuple(map(_shown, decisive)),
+        tail=tuple(map(_shown, tail)),
+        decisive=tuple(_shown(line.removeprefix(margin)) for line in decisive),
     )
 
 
