@@ -21,11 +21,12 @@ _BY_NAME = {row.name: row for row in CLASSES}
 _EXIT = re.compile(
     r"did not complete successfully: exit code:(?: (\d{1,9}))?"
     r"|returned a non-zero code: (\d{1,9})"
-    r"|executor failed running .{0,8192}: exit code: (\d{1,9})"
-    r"|error while running runtime: exit status (\d{1,9})|waiting for process to exit: exit status (\d{1,9})",
-    re.DOTALL,
+    r"|\]: exit code: (\d{1,9})"
+    r"|error while running runtime: exit status (\d{1,9})|waiting for process to exit: exit status (\d{1,9})"
 )
-"""How BuildKit, the classic builder, old BuildKit, buildah and kaniko say that the command itself failed."""
+"""How BuildKit, the classic builder, old BuildKit (`executor failed running [/bin/sh -c make]: exit code: 2`), buildah
+and kaniko say that the command itself failed.
+"""
 
 _RUN = re.compile(r"(?:^|\] )(?:RUN |/bin/\S+ -c )|^(?:Step \d+/\d+ : |STEP \d+(?:/\d+)?: )RUN ")
 _CACHE = re.compile(r"(?:exporting|importing) (?:build )?cache|(?:import|export)ing cache manifest")

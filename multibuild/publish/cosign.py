@@ -42,7 +42,7 @@ INSTALL_HINT = "install cosign (https://docs.sigstore.dev)"
 _PUBLIC_KEY = "MULTIBUILD_COSIGN_PUBLIC_KEY"
 """The variable by which cosign gets the public half of the key: no file has to be removed."""
 
-_PREFIX = re.compile(r"(?:Error|error during command execution): |(?:main\.go:\d+: )|signing \[[^\]]*\]: ")
+_PREFIX = re.compile(r"(?:Error|error during command execution): |(?:main\.go:\d+: )|signing \[[^][]*\]: ")
 _SERVER_ERROR = re.compile(r"\]\[5\d\d\]")
 """What the transparency log's client says of its server: `[POST /api/v1/log/entries][502]`."""
 
