@@ -27,8 +27,11 @@ def run() -> NoReturn:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     gc.set_threshold(MAX_UNCOLLECTED)
     install()
-    code = main()
-    sys.stderr.flush()
+    try:
+        code = main()
+        sys.stderr.flush()
+    except KeyboardInterrupt:  # a second one, after the command has said that it was interrupted
+        code = 130
     os._exit(code)
 
 
