@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.measure import Case, Command, Contestant, one_after_another, packed
-from bench.project import BASE, EIGHT, OURS, ROOT, TWELVE, Project
+from bench.project import BASE, EIGHT, OURS, ROOT, TWELVE, Project, refused_download
 
 WORK = "i=0; while [ $i -lt {loops} ]; do echo $i | sha256sum; i=$((i+1)); done > /dev/null"
 FAILED = frozenset({1})
@@ -94,15 +94,12 @@ def _plain_peers(project: Project) -> tuple[Contestant, ...]:
 
 
 FAILING = "linux/s390x"
-FAILURES = {
-    "network": "wget -q http://127.0.0.1:1/",
-    "compiler": "echo 'main.c:1: error: unknown type name' >&2; exit 1",
-}
+COMPILER_FAILS = "echo 'main.c:1: error: unknown type name' >&2; exit 1"
 
 
 def transient(scratch: Path, size: Size) -> Case:
     """Return the case of a platform that loses the network at 90 % of its work; peers run everything again."""
-    project = _failing(scratch / "transient", size, "network", more={"retry": {"initial": "1s"}})
+    project = _failing(scratch / "transient", size, refused_download(), more={"retry": {"initial": "1s"}})
     floors = (
         Contestant(name="floor: a process each, by hand", run=project.by_hand(tries=2), before=project.write),
         Contestant(name="floor: one solve, no failure", run=_once(project)),
@@ -114,7 +111,7 @@ def transient(scratch: Path, size: Size) -> Case:
 
 def permanent(scratch: Path, size: Size) -> Case:
     """Return the case of a platform that fails for good at 90 %, for a reason outside the project; fixed, resumed."""
-    project = _failing(scratch / "permanent", size, "compiler")
+    project = _failing(scratch / "permanent", size, COMPILER_FAILS)
     failing = project.ours("--progress", "quiet", codes=frozenset({4}))
     resumed = project.ours("--progress", "quiet", "--resume")
     return _failing_case(
@@ -131,7 +128,7 @@ def _failing(folder: Path, size: Size, failure: str, more: dict[str, object] | N
     before, after = size.loops * 9 // 10, size.loops - size.loops * 9 // 10
     step = (
         f"RUN --mount=type=cache,id={{fresh}},target=/tried set -e; : {{fresh}}; {WORK.format(loops=before)}; "
-        f'if [ "$TARGETARCH" = s390x ] && [ ! -e /tried/once ]; then touch /tried/once; {FAILURES[failure]}; fi; '
+        f'if [ "$TARGETARCH" = s390x ] && [ ! -e /tried/once ]; then touch /tried/once; {failure}; fi; '
         f"{WORK.format(loops=after)}"
     )
     return Project(folder=folder, dockerfile=f"FROM {BASE}\nARG TARGETARCH\n{step}\n", more=more or {})

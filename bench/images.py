@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench.builds import FAILED, FAILURES, WORK, Size
+from bench.builds import COMPILER_FAILS, FAILED, WORK, Size
 from bench.measure import Case, Command, Contestant, one_after_another
 from bench.own import own_use
 from bench.project import BASE, TWELVE, Project, buildx, index_of, pushed, slug
@@ -108,15 +108,17 @@ def cached(scratch: Path, size: Size) -> Case:
 
 def failed(scratch: Path, size: Size) -> Case:
     """Return the case of one that fails at half its work, for a reason outside the project; mended, then finished."""
-    return _failed(_project(scratch / "images-failed", size, fails=True))
+    return _failed(scratch / "images-failed", size)
 
 
 def tiny_failed(scratch: Path, size: Size) -> Case:
     """Return the same with so little work that the clients' own is most of it."""
-    return _failed(_project(scratch / "images-tiny-failed", _tiny(size), fails=True), "tiny work, ")
+    return _failed(scratch / "images-tiny-failed", _tiny(size), "tiny work, ")
 
 
-def _failed(project: Images, work: str = "") -> Case:
+def _failed(folder: Path, size: Size, work: str = "") -> Case:
+    project = _project(folder, size, fails=True)
+    sound = _project(folder.with_name(f"{folder.name}-sound"), size)
     failing = project.ours("--progress", "quiet", codes=frozenset({4}))
     resumed = project.ours("--progress", "quiet", "--resume")
     return Case(
@@ -129,6 +131,14 @@ def _failed(project: Images, work: str = "") -> Case:
                 name="bake, run again",
                 run=one_after_another(project.bake(FAILED), project.bake()),
                 before=project.write,
+            ),
+        ),
+        floors=(
+            Contestant(name="floor: bake, nothing fails", run=sound.bake(), before=sound.write),
+            Contestant(
+                name="floor: a process each, by hand, nothing fails",
+                run=sound.a_process_each(),
+                before=sound.write,
             ),
         ),
         target=0.6,
@@ -176,7 +186,7 @@ def _project(
     half = WORK.format(loops=max(1, size.loops // 2))
     fail = (
         'if [ "$TARGETARCH" = s390x ] && [ ! -e /tried/once ]; then touch /tried/once; '
-        f"{FAILURES['compiler']}; fi; "
+        f"{COMPILER_FAILS}; fi; "
     )
     mount = "--mount=type=cache,id={fresh},target=/tried "
 

@@ -6,6 +6,7 @@ import functools
 import itertools
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -46,6 +47,17 @@ _number = itertools.count(1)
 def slug(platform: str) -> str:
     """Return a platform as part of a tag."""
     return platform.replace("/", "-")
+
+
+@functools.cache
+def refused_download() -> str:
+    """Return a step's command that is refused a connection, by a port of this machine where nothing listens.
+
+    Not by a loopback address: what listens there is the step's own affair, and not retried.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outward:
+        outward.connect(("192.0.2.1", 9))  # sends nothing (RFC 5737: an address that nobody has)
+        return f"wget -q http://{outward.getsockname()[0]}:1/"
 
 
 @dataclass(frozen=True, kw_only=True)

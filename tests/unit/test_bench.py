@@ -7,7 +7,9 @@ import pytest
 from bench import empty_machine, images
 from bench.__main__ import CASES
 from bench.builds import Size
-from bench.project import ROOT, TWELVE
+from bench.project import ROOT, TWELVE, refused_download
+from multibuild.failures.classify import classify
+from multibuild.failures.evidence import Evidence
 
 
 def test_every_case_is_listed_with_a_target():
@@ -52,6 +54,17 @@ def test_each_run_has_steps_that_no_cache_knows(failing):
     before = steps(failing)[0]
     failing.write()
     assert steps(failing)[0] != before
+
+
+def test_a_download_that_is_refused_fails_as_networks_do():
+    command = refused_download()
+    host = re.search("//(.+):1/", command)[1]
+    failed = Evidence(
+        message=f'failed to solve: process "/bin/sh -c {command}" did not complete successfully: exit code: 1',
+        step=f"[2/2] RUN {command}",
+        tail=(f"wget: can't connect to remote host ({host}): Connection refused",),
+    )
+    assert classify(failed).retry == "transient"
 
 
 def test_a_change_is_to_the_source_of_one_platform(tmp_path):
