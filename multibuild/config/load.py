@@ -119,7 +119,7 @@ def canonical_json(config: Config, dependencies: Mapping[str, str] | None = None
 def _validate(values: Any, document: Document, problems: list[Problem]) -> Config:
     """Validate even after a failed interpolation, to report all problems at once."""
     try:
-        config = Config.parse(values)
+        config = Config.model_validate(values)
     except ValidationError as error:
         reported = {problem.key for problem in problems}
         others = [p for p in problems_of(error, ConfigFile, document) if p.key not in reported]

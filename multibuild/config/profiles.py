@@ -69,7 +69,7 @@ def _read(path: Path) -> Profile | None:
     from multibuild.config.profile_models import Profile
 
     try:
-        profile = Profile.parse(document.values)
+        profile = Profile.model_validate(document.values)
     except ValidationError as error:
         raise config_error(document, problems_of(error, Profile, document)) from None
     return _with_buildkitd(profile, document, path)

@@ -188,7 +188,7 @@ def _validated(
     values = texts.interpolated(image.values, ())
     problems.add([problem for problem in texts.problems if not problems.has(problem.key)])
     try:
-        config = Config.parse(values)
+        config = Config.model_validate(values)
     except ValidationError as error:
         problems.add_invalid(_in_image(error, image, document, problems), image)
         return None

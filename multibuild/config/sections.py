@@ -2,10 +2,7 @@
 
 # No `from __future__ import annotations`: pydantic would compile each annotation again.
 
-import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self, cast, get_args
 
@@ -34,26 +31,6 @@ class Section(BaseModel):
     """A mapping of the file: frozen, and with no key beyond those named."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-    @classmethod
-    def parse(cls, values: Any) -> Self:
-        """Validate the values of a file; pydantic's ValidationError lists the problems."""
-        with _without_plugins():
-            return cls.model_validate(values)
-
-
-@contextmanager
-def _without_plugins() -> Iterator[None]:
-    """Disable pydantic's plugins: none is needed here, and looking for them takes 2 % of `plan`."""
-    previous = os.environ.get("PYDANTIC_DISABLE_PLUGINS")
-    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
-    try:
-        yield
-    finally:
-        if previous is None:
-            del os.environ["PYDANTIC_DISABLE_PLUGINS"]
-        else:
-            os.environ["PYDANTIC_DISABLE_PLUGINS"] = previous
 
 
 @frozen

@@ -56,7 +56,7 @@ def sign(registry, folder, section, settings=None):
             stores=session,
             emit=lambda _event, /: None,
         )
-        section = Sign.parse(section)
+        section = Sign.model_validate(section)
         registries = {registry.host: settings} if settings else {}
         Signer(
             sign=section,

@@ -62,7 +62,7 @@ def bake_section(document: Document, expansions: Expansions) -> tuple[Bake | Non
     texts = Texts(expansions)
     values = texts.interpolated(document.values["bake"], ("bake",))
     try:
-        bake = Bake.parse(values)
+        bake = Bake.model_validate(values)
     except ValidationError as error:
         reported = {problem.key for problem in texts.problems}
         inner = _problems(error, document)

@@ -33,7 +33,7 @@ def test_a_definition_becomes_its_images_or_is_refused_by_name(case):
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_keys_are_those_of_the_config(case):
     for image in map_definition(case.document, PurePosixPath(PROJECT)).images:
-        Config.parse({**LEAST, **image.keys})
+        Config.model_validate({**LEAST, **image.keys})
 
 
 def test_every_case_is_recorded_and_nothing_else():

@@ -194,7 +194,7 @@ def test_a_key_becomes(key, value, keys):
     mapping = mapped({key: value})
     assert mapping.refusals == ()
     assert mapping.images[0].keys == keys
-    Config.parse({**LEAST, **keys})
+    Config.model_validate({**LEAST, **keys})
 
 
 @pytest.mark.parametrize(("key", "value", "why", "use_instead"), REFUSED, ids=str)

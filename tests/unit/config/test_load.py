@@ -1,5 +1,4 @@
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -66,15 +65,6 @@ def test_a_missing_section_equals_an_empty_one(tmp_path, key):
     missing, empty = load(tmp_path), load(tmp_path, f"{BASE}{key}: {{}}\n")
     assert getattr(missing.config, key) == getattr(empty.config, key)
     assert missing.canonical == empty.canonical
-
-
-@pytest.mark.parametrize("setting", [None, "mine"])
-def test_the_setting_for_pydantics_plugins_is_restored(tmp_path, monkeypatch, setting):
-    monkeypatch.delenv("PYDANTIC_DISABLE_PLUGINS", raising=False)
-    if setting:
-        monkeypatch.setenv("PYDANTIC_DISABLE_PLUGINS", setting)
-    load(tmp_path)
-    assert os.environ.get("PYDANTIC_DISABLE_PLUGINS") == setting
 
 
 FULL_EXAMPLE = """\

@@ -69,13 +69,13 @@ def test_a_key_in_the_file_is_refused_and_not_shown(tmp_path):
     ],
 )
 def test_a_key_is_a_file_a_variable_or_a_service(key, argument, identity):
-    sign = Sign.parse({"key": key})
+    sign = Sign.model_validate({"key": key})
     assert sign.key_argument(PROJECT) == argument
     assert sign.identity == identity
 
 
 def test_without_a_key_the_job_signs():
-    sign = Sign.parse({"keyless": True})
+    sign = Sign.model_validate({"keyless": True})
     assert sign.key_argument(PROJECT) is None
     assert sign.identity == "the identity of the CI job"
 

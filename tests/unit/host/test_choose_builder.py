@@ -88,7 +88,7 @@ def test_the_engines_own_builder_has_the_name_of_the_current_context():
         facts=replace(ENGINE, context="desktop-linux"),
         existing=[builder("default", "docker"), builder("desktop-linux", "docker")],
     )
-    assert by_profile(Profile.parse({"driver": "docker"}), engine).names == ("desktop-linux",)
+    assert by_profile(Profile.model_validate({"driver": "docker"}), engine).names == ("desktop-linux",)
     assert by_profile(Profile(nodes=(Node(driver="docker"),)), engine).names == ("desktop-linux",)
 
 

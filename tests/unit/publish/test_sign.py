@@ -71,7 +71,7 @@ class Scene:
         )
 
     def signer(self, **section):
-        sign = Sign.parse({"key": "cosign.key", "tlog": False, **section})
+        sign = Sign.model_validate({"key": "cosign.key", "tlog": False, **section})
         return Signer(
             sign=sign,
             project=self.folder,
@@ -387,7 +387,7 @@ def test_signatures_in_a_repository_of_their_own_are_looked_for_by_cosign(scene)
 )
 def test_a_key_is_opened_before_anything_is_built(scene, password, environ, words):
     scene.cosign.write_key(scene.folder / "cosign.key", password=password)
-    sections = [(Sign.parse({"key": "cosign.key"}), scene.folder)] * 2
+    sections = [(Sign.model_validate({"key": "cosign.key"}), scene.folder)] * 2
     cosign = Cosign(timeout_s=20, environ=environ, start=scene.cosign.run)
     if not words:
         assert list(check_signing(sections, cosign=lambda _limit: cosign)) == [
@@ -401,7 +401,7 @@ def test_a_key_is_opened_before_anything_is_built(scene, password, environ, word
 
 
 def test_a_cosign_that_is_not_there_is_named(scene):
-    sections = [(Sign.parse({"keyless": True}), scene.folder)]
+    sections = [(Sign.model_validate({"keyless": True}), scene.folder)]
     with pytest.raises(EnvironmentFault, match="cosign is not on PATH") as caught:
         list(check_signing(sections, cosign=lambda limit: Cosign(timeout_s=limit, environ={"PATH": "/"})))
     assert "https://docs.sigstore.dev" in str(caught.value.hint)
