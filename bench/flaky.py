@@ -7,12 +7,16 @@ import http.client
 import json
 import random
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 CHUNK = 1024 * 1024
 TLS_HANDSHAKE = b"\x16"
 """The first byte of a ClientHello (RFC 8446, section 5.1)."""
+
+BUSY_S = 0.5
+"""Seconds for which a manifest that was refused once is refused: less than anybody's pause before another build."""
 
 HOP_BY_HOP = frozenset({"connection", "transfer-encoding", "keep-alive", "content-length", "host"})
 
@@ -20,13 +24,14 @@ HOP_BY_HOP = frozenset({"connection", "transfer-encoding", "keep-alive", "conten
 class Flaky:
     """`with Flaky(5000, share=0.1) as flaky:` relays `flaky.host` to localhost:5000.
 
-    Each PUT of an image's manifest is refused with probability `share`; attestations and indexes are not, as tools push
-    different numbers of them. BuildKit does not retry a 429 by itself.
+    A PUT of an image's manifest is refused with probability `share`, and then for BUSY_S: BuildKit repeats a 429 five
+    times within ten milliseconds. Attestations and indexes are not refused: tools push different numbers of them.
     """
 
     def __init__(self, upstream: int, *, share: float) -> None:
         self._server = ThreadingHTTPServer(
-            ("127.0.0.1", 0), type("Handler", (Relay,), {"upstream": upstream, "share": share})
+            ("127.0.0.1", 0),
+            type("Handler", (Relay,), {"upstream": upstream, "share": share, "busy_until": {}}),
         )
         self._server.daemon_threads = True
 
@@ -57,6 +62,7 @@ class Relay(BaseHTTPRequestHandler):
 
     upstream = 0
     share = 0.0
+    busy_until: ClassVar[dict[str, float]] = {}
     protocol_version = "HTTP/1.1"
 
     def handle_one_request(self) -> None:
@@ -73,12 +79,7 @@ class Relay(BaseHTTPRequestHandler):
 
     def relay(self) -> None:
         body = self._body()
-        if (
-            self.command == "PUT"
-            and "/manifests/" in self.path
-            and is_image(body)
-            and random.random() < self.share
-        ):
+        if self.command == "PUT" and "/manifests/" in self.path and is_image(body) and self._is_busy():
             self._send(429, {"Content-Type": "application/json"}, REFUSAL)
             return
         connection = http.client.HTTPConnection("127.0.0.1", self.upstream, timeout=300)
@@ -94,6 +95,16 @@ class Relay(BaseHTTPRequestHandler):
             length=answer.getheader("Content-Length"),
         )
         connection.close()
+
+    def _is_busy(self) -> bool:
+        """Draw whether this path is refused from now on, unless it is."""
+        now = time.monotonic()
+        if now < self.busy_until.get(self.path, 0.0):
+            return True
+        if random.random() >= self.share:
+            return False
+        self.busy_until[self.path] = now + BUSY_S
+        return True
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
