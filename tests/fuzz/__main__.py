@@ -15,6 +15,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--case", type=int, help="write this case of one target to `case`, and run nothing")
     options = parser.parse_args()
+    if unknown := set(options.names) - {target.name for target in targets()}:
+        known = ", ".join(sorted(target.name for target in targets()))
+        parser.error(f"no target {', '.join(sorted(unknown))}; there are {known}")
     chosen = [target for target in targets() if not options.names or target.name in options.names]
     if options.case is not None:
         Path("case").write_bytes(made_case(chosen[0], options.case, options.seed))
