@@ -18,7 +18,7 @@ from multibuild.cli.github import announce
 from multibuild.cli.request import Request
 from multibuild.cli.streams import copy_report, print_json
 from multibuild.cli.supervise import supervise
-from multibuild.engine.docker import Engine
+from multibuild.engine.engine import Engine
 from multibuild.errors import EnvironmentFault, MultibuildError
 from multibuild.journal.events import RunEnded, RunStarted
 from multibuild.journal.journal import Journal

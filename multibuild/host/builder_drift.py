@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from multibuild.engine.builder_container import BuilderContainer
-from multibuild.engine.docker import BuilderInfo, BuilderNode, NewBuilder
+from multibuild.engine.engine import BuilderInfo, BuilderNode, NewBuilder
 from multibuild.frozen import frozen
 from multibuild.host.buildkitd_toml import listed_files, resolved_configuration, same_configuration
 from multibuild.host.own_builders import OwnBuilder

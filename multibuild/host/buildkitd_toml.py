@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from multibuild.engine.docker import BuilderInfo, EngineInfo
+from multibuild.engine.engine import BuilderInfo, EngineInfo
 from multibuild.oci.registry_settings import RegistrySettings, is_loopback
 
 IN_CONTAINER = "/etc/buildkit/"

@@ -9,7 +9,7 @@ from pathlib import Path
 from multibuild.config.profile_models import Node, Profile
 from multibuild.config.profiles import load_profile
 from multibuild.engine.builder_container import container_name
-from multibuild.engine.docker import BuilderInfo, Engine, EngineInfo, NewBuilder
+from multibuild.engine.engine import BuilderInfo, Engine, EngineInfo, NewBuilder
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
 from multibuild.host.builder_drift import (

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from multibuild.engine.builder_container import has_ended
-from multibuild.engine.docker import BuilderInfo, Engine, NewBuilder
+from multibuild.engine.engine import BuilderInfo, Engine, NewBuilder
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
 from multibuild.host.builder_drift import container_differences, is_container_of

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from multibuild.dockerfile.parse import load_text
-from multibuild.engine.docker import Engine
+from multibuild.engine.engine import Engine
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
 from multibuild.host.base_images import base_images, unreachable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from multibuild.engine.docker import EngineInfo
+from multibuild.engine.engine import EngineInfo
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
 from multibuild.host.probe import ProbeResult

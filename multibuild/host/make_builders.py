@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable
 
-from multibuild.engine.docker import Engine, EngineInfo
+from multibuild.engine.engine import Engine, EngineInfo
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
 from multibuild.host.choose_builder import BuilderPlan, BuilderPolicy, choose

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from multibuild.engine.docker import BuilderInfo, EngineInfo
+from multibuild.engine.engine import BuilderInfo, EngineInfo
 from multibuild.errors import UsageError
 from multibuild.host.probe import ProbeResult
 from multibuild.journal.shapes import PROBE

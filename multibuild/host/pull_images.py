@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from multibuild.engine.docker import Engine
+from multibuild.engine.engine import Engine
 from multibuild.errors import EnvironmentFault
 from multibuild.failures.classify import classify
 from multibuild.failures.evidence import Evidence

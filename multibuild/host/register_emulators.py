@@ -10,7 +10,7 @@ from typing import Literal
 
 from multibuild.architectures import Architecture
 from multibuild.elf.header import parse_elf
-from multibuild.engine.docker import Engine
+from multibuild.engine.engine import Engine
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
 from multibuild.host.pull_images import pull_if_missing

@@ -10,7 +10,7 @@ from typing import Any
 
 from multibuild.architectures import Architecture
 from multibuild.background import run_in_background
-from multibuild.engine.docker import BuilderInfo, Engine, EngineInfo, NewBuilder
+from multibuild.engine.engine import BuilderInfo, Engine, EngineInfo, NewBuilder
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
 from multibuild.host.buildkitd_toml import registry_warnings

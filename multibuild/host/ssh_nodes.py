@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from multibuild.config.profile_models import Node, Profile
-from multibuild.engine.docker import BuilderInfo, BuilderNode, Engine, NewBuilder
+from multibuild.engine.engine import BuilderInfo, BuilderNode, Engine, NewBuilder
 from multibuild.errors import EnvironmentFault
 from multibuild.host.host import Unreachable
 from multibuild.ssh.check import check_docker, check_login

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from multibuild.engine.docker import Engine
+from multibuild.engine.engine import Engine
 from multibuild.frozen import frozen
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import RunDirectory, State

@@ -14,7 +14,8 @@ from fakes.engine import ENGINE, FakeEngine
 
 from multibuild.config.profiles import load_profile
 from multibuild.engine.builder_container import BuilderContainer
-from multibuild.engine.docker import DockerEngine, NewBuilder, run_docker
+from multibuild.engine.docker import DockerEngine, run_docker
+from multibuild.engine.engine import NewBuilder
 from multibuild.errors import EnvironmentFault
 from multibuild.host.choose_builder import BuilderPolicy, choose
 from multibuild.host.own_builders import OwnBuilders

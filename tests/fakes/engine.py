@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from multibuild.engine.builder_container import BuilderContainer
-from multibuild.engine.docker import BuilderInfo, BuilderNode, EngineInfo, NewBuilder
+from multibuild.engine.engine import BuilderInfo, BuilderNode, EngineInfo, NewBuilder
 from multibuild.errors import EnvironmentFault
 from multibuild.platforms import Platform
 
@@ -51,7 +51,7 @@ def listed_builder(new: NewBuilder) -> BuilderInfo:
 
 @dataclass(kw_only=True)
 class FakeEngine:
-    """Implements `multibuild.engine.docker.Engine`.
+    """Implements `multibuild.engine.engine.Engine`.
 
     `reachable` are the images that can be pulled; the builders in `unreachable` do not start; `calls` are those that
     change something.

@@ -10,7 +10,8 @@ from datetime import datetime
 
 from multibuild.config.load import LoadedConfig
 from multibuild.config.profiles import load_profile
-from multibuild.engine.docker import DockerEngine, Engine
+from multibuild.engine.docker import DockerEngine
+from multibuild.engine.engine import Engine
 from multibuild.host.own_builders import OwnBuilder, OwnBuilders
 from multibuild.journal.runs import RunDirectory, State
 from multibuild.oci.errors import RegistryError

@@ -11,7 +11,7 @@ from multibuild.config.profile_models import Node, Profile
 from multibuild.config.profiles import load_profile
 from multibuild.config.sections import Emulators
 from multibuild.engine.builder_container import BuilderContainer
-from multibuild.engine.docker import BuilderInfo, NewBuilder
+from multibuild.engine.engine import BuilderInfo, NewBuilder
 from multibuild.errors import EnvironmentFault
 from multibuild.host.choose_builder import (
     BUILDKIT_IMAGE,

@@ -6,7 +6,7 @@ import pytest
 from fakes.engine import ENGINE, FakeEngine, listed_builder
 
 from multibuild.config.profile_models import Profile
-from multibuild.engine.docker import NewBuilder
+from multibuild.engine.engine import NewBuilder
 from multibuild.host.make_builders import BuilderRestorer
 from multibuild.host.own_builders import OwnBuilder, OwnBuilders
 from multibuild.host.requirements import BuilderRequirements, HostRequirements

@@ -19,7 +19,7 @@ from multibuild.cli.display.display import Silent
 from multibuild.config.cli_overrides import Overrides
 from multibuild.config.project import load_project
 from multibuild.config.sections import SmokeTest
-from multibuild.engine.docker import Engine
+from multibuild.engine.engine import Engine
 from multibuild.errors import PublishFailed, UsageError
 from multibuild.journal.events import HandedOver, RunStarted, SmokeTestEnded, TagPlanned
 from multibuild.journal.recorder import Recorder
