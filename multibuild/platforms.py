@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 
 from multibuild.architectures import ALIASES, BY_NAME, Architecture, architecture_named
 from multibuild.errors import UsageError
@@ -122,6 +122,9 @@ def runs_natively(platform: Platform, host: Platform) -> bool:
 
 
 def _nearest(name: str) -> str:
-    names = [*BY_NAME, *ALIASES]
-    close = get_close_matches(name[:MAX_QUOTED], names, n=1, cutoff=0.6)
-    return f"perhaps you meant '{close[0]}'" if close else f"known architectures: {', '.join(BY_NAME)}"
+    shown = name[:MAX_QUOTED]
+    # Of equally near ones the first: the table begins with amd64.
+    close = max(BY_NAME | ALIASES, key=lambda known: SequenceMatcher(None, known, shown).ratio())
+    if not get_close_matches(shown, [close]):
+        return f"known architectures: {', '.join(BY_NAME)}"
+    return f"perhaps you meant '{close}'"

@@ -312,12 +312,13 @@ _ROWS: Final = (
         shape=_is_text_map,
         convert=_hosts,
     ),
-    BakeKey(
-        name="entitlements",
-        becomes=("build_flags",),
-        remark="`--allow`",
-        shape=[is_text],
-        convert=_flags("--allow"),
+    # buildx stops as well, unless --allow is on bake's own command line: a file does not give itself a permission.
+    _refused(
+        "entitlements",
+        [is_text],
+        "asks for a permission that bake does not give by itself either",
+        use_instead="`build_flags: [--allow=network.host]` under `images: NAME:`",
+        replaced_by=("build_flags",),
     ),
     BakeKey(
         name="call",

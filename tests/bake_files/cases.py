@@ -241,7 +241,7 @@ CASES = (
             **php("8.4", "alpine", PHP_ALPINE, "8.4-alpine", "alpine"),
         },
     ),
-    Case("sandbox", images={"default": Image()}),
+    Case("sandbox", refused=(("default", "entitlements"),)),
     Case(
         "ci-conditions",
         targets=("all",),

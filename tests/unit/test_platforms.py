@@ -39,6 +39,25 @@ def test_user_input_becomes_the_normal_form(typed, normal):
     assert str(Platform.parse(typed)) == normal
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("linux/am64", "amd64"),
+        ("linux/adm64", "amd64"),
+        ("amd65", "amd64"),
+        ("linux/arm46", "arm64"),
+        ("aarch46", "aarch64"),
+        ("linux/mips64l", "mips64le"),
+        ("s309x", "s390x"),
+        ("riscv65", "riscv64"),
+    ],
+)
+def test_a_misspelt_name_suggests_the_nearest_and_of_equals_the_most_common(typed, meant):
+    with pytest.raises(UsageError) as error:
+        Platform.parse(typed)
+    assert error.value.hint == f"perhaps you meant '{meant}'"
+
+
 @pytest.mark.parametrize("row", ARCHITECTURES, ids=lambda row: row.name)
 def test_every_row_parses_by_name_and_by_alias(row):
     assert Platform.parse(row.name).row is row

@@ -137,13 +137,13 @@ BECOMES: list[tuple[str, Any, dict[str, Any]]] = [
     ("shm-size", "1GiB", {"build_flags": ["--shm-size=1GiB"]}),
     ("ulimits", ["nofile=1:2"], {"build_flags": ["--ulimit=nofile=1:2"]}),
     ("extra-hosts", {"a": "192.0.2.1", "b": None}, {"build_flags": ["--add-host=a=192.0.2.1"]}),
-    ("entitlements", ["network.host"], {"build_flags": ["--allow=network.host"]}),
     ("call", "build", {}),
     ("description", "What it is", {}),
     ("inherits", ["_common"], {}),
 ]
 
 REFUSED = [
+    ("entitlements", ["network.host"], "permission", "--allow=network.host"),
     ("dockerfile-inline", "FROM scratch", "inside the definition", "`dockerfile`"),
     ("annotations", ["x y:a=b"], "no type", "index:"),
     ("annotations", ["index[linux/arm64]:a=b"], "one platform", "manifest-descriptor[linux/arm64]"),
@@ -225,9 +225,9 @@ def test_what_a_key_becomes_is_what_its_row_says():
 
 
 def test_keys_that_become_flags_are_all_there():
-    mapping = mapped({"shm-size": "1g", "ulimits": ["a=1"], "entitlements": ["network.host"]})
+    mapping = mapped({"shm-size": "1g", "ulimits": ["a=1"], "extra-hosts": {"a": "192.0.2.1"}})
     assert mapping.images[0].keys == {
-        "build_flags": ["--shm-size=1g", "--ulimit=a=1", "--allow=network.host"]
+        "build_flags": ["--shm-size=1g", "--ulimit=a=1", "--add-host=a=192.0.2.1"]
     }
 
 
