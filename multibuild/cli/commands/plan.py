@@ -62,6 +62,8 @@ def image_table(plans: Sequence[Plan], *, together: str) -> str:
     """Return the plans of several images within 80 columns: image × platform, then where each goes."""
     from multibuild.report.matrix import matrix_lines
 
+    if not any(plan.platforms for plan in plans):
+        return "nothing to build"
     rows = [
         (plan.name, {str(planned.platform): _how(planned) for planned in plan.platforms}) for plan in plans
     ]
