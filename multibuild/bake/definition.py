@@ -19,6 +19,7 @@ from multibuild.bake.mapping import BakeImage, Refusal, map_definition
 from multibuild.bake.request_errors import BakeRequestError
 from multibuild.errors import ConfigError, EnvironmentFault
 from multibuild.json_types import has_shape, is_text, optional, parse_json
+from multibuild.regular_file import is_file
 from multibuild.terminal import printable, shorten
 
 logger = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ class RunDocker(Protocol):
 
 def find_bake_files(project: Path) -> tuple[Path, ...]:
     """Return the bake and compose files of a project that buildx reads by itself, in its order."""
-    return tuple(path for name in DEFAULT_FILES if (path := project / name).is_file())
+    return tuple(path for name in DEFAULT_FILES if is_file(path := project / name))
 
 
 def read_bake(

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable
+from typing import Final
 
-from multibuild.errors import MultibuildError
+from multibuild.errors import EnvironmentFault, MultibuildError
+
+_REFUSALS: Final = frozenset(
+    {
+        errno.EACCES,
+        errno.EDQUOT,
+        errno.EIO,
+        errno.EMFILE,
+        errno.ENAMETOOLONG,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.ENOSPC,
+        errno.EPERM,
+        errno.EROFS,
+    }
+)
+"""Errors of files that the machine is the reason of: no permission, no space, no such long name."""
 
 
 def exit_code(command: Callable[[], object]) -> int:
@@ -20,7 +38,7 @@ def exit_code(command: Callable[[], object]) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     except Exception as error:
-        return _usage_error(error) or _bug(error)
+        return _usage_error(error) or _unexpected(error)
     return code if isinstance(code, int) else 0
 
 
@@ -46,8 +64,18 @@ def _usage_error(error: Exception) -> int:
     return _print_error(usage_error(error))
 
 
-def _bug(error: Exception) -> int:
-    """Print an unexpected error and the path of its traceback: printable, and without the secrets of URLs."""
+def _unexpected(error: Exception) -> int:
+    """Print an unexpected error and the path of its traceback; return the exit code."""
+    details = _write_traceback(error)
+    if isinstance(error, OSError) and error.filename and error.errno in _REFUSALS:
+        return _print_error(EnvironmentFault(f"{error.filename}: {error.strerror}", hint=details))
+    print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
+    print(f"hint:  this is a bug in multibuild; {details}", file=sys.stderr)
+    return 1
+
+
+def _write_traceback(error: Exception) -> str:
+    """Write a traceback, printable and without the secrets of URLs; return where it is, or why not, in words."""
     import tempfile
     import traceback
 
@@ -55,8 +83,9 @@ def _bug(error: Exception) -> int:
     from multibuild.terminal import printable
 
     text = redacted(printable("".join(traceback.format_exception(error))))
-    with tempfile.NamedTemporaryFile(prefix="multibuild-crash-", suffix=".log", delete=False) as file:
-        file.write(text.encode("utf-8", "replace"))
-    print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
-    print(f"hint:  this is a bug in multibuild; what happened is in {file.name}", file=sys.stderr)
-    return 1
+    try:
+        with tempfile.NamedTemporaryFile(prefix="multibuild-crash-", suffix=".log", delete=False) as file:
+            file.write(text.encode("utf-8", "replace"))
+    except OSError as problem:
+        return f"no file for its traceback: {problem.strerror}; set TMPDIR to another directory, and run it again"
+    return f"what happened is in {file.name}"

@@ -20,6 +20,7 @@ from multibuild.cli import completion
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
 from multibuild.platforms import Platform
+from multibuild.regular_file import is_there
 
 if TYPE_CHECKING:
     from multibuild.bake.mapping import BakeImage
@@ -202,7 +203,7 @@ def _literal(value: Any) -> Any:
 
 def has_config(file: Path) -> bool:
     """Whether there is a config; ConfigError for one that was named and is not there."""
-    if file.exists():
+    if is_there(file):
         return True
     if file != DEFAULT_FILE:
         from multibuild.config.yaml_document import read_document

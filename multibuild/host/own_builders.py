@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, field
 from pathlib import Path
 
+from multibuild.errors import EnvironmentFault
 from multibuild.files import make_private_directory, read_plain, write_atomic
 from multibuild.frozen import frozen
 from multibuild.journal.recorder import Say
@@ -53,9 +54,13 @@ class OwnBuilders:
 
     @contextmanager
     def lock(self, say: Say) -> Iterator[None]:
-        """Keep other runs of this account from creating, changing and removing builders meanwhile; wait for them."""
-        make_private_directory(self._folder)
-        descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        """Keep other runs of this account from creating, changing and removing builders meanwhile; wait for them.
+
+        EnvironmentFault where the record cannot be written.
+        """
+        with self._faults():
+            make_private_directory(self._folder)
+            descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -79,10 +84,27 @@ class OwnBuilders:
         return tuple(builder for builder in map(self.get, names) if builder is not None)
 
     def add(self, builder: OwnBuilder) -> None:
-        """Record a builder, before it is created: a kill in between must not leave one without an owner."""
-        make_private_directory(self._folder)
-        write_atomic(self._folder / f"{builder.name}.json", json.dumps(asdict(builder), indent=2) + "\n")
+        """Record a builder, before it is created: a kill in between must not leave one without an owner.
+
+        EnvironmentFault where the record cannot be written.
+        """
+        with self._faults():
+            make_private_directory(self._folder)
+            write_atomic(self._folder / f"{builder.name}.json", json.dumps(asdict(builder), indent=2) + "\n")
 
     def forget(self, name: str) -> None:
-        """Remove one from the record."""
-        (self._folder / f"{name}.json").unlink(missing_ok=True)
+        """Remove one from the record. EnvironmentFault where it cannot be written."""
+        with self._faults():
+            (self._folder / f"{name}.json").unlink(missing_ok=True)
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Raise EnvironmentFault for an OSError of the record: no --state-dir moves it, one account has one."""
+        try:
+            yield
+        except OSError as error:
+            raise EnvironmentFault(
+                f"the record of builders {self._folder} cannot be written: "
+                f"{error.filename or self._folder}: {error.strerror}",
+                hint="free disk space, or set XDG_STATE_HOME to a directory of this account",
+            ) from error

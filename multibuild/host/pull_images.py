@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from multibuild.engine.engine import Engine
@@ -61,19 +62,32 @@ def is_transient(error: EnvironmentFault) -> bool:
 
 def try_pull(engine: Engine, image: str, say: Say, *, without: str) -> bool:
     """Pull an image that can be done without, unless that failed lately; return whether the engine has it now."""
-    marker = _failure_marker(image)
-    if marker.exists() and time.time() - marker.stat().st_mtime < FAILED_PULL_TTL_S:
+    if _has_failed_lately(image):
         return False
     try:
         pull_if_missing(engine, image, say, without=without)
     except EnvironmentFault as error:
         say(f"{error.message}; going on without")
-        make_private_directory(marker.parent)
-        marker.touch()
+        _remember_failure(image)
         return False
     return True
 
 
+def _has_failed_lately(image: str) -> bool:
+    with suppress(OSError, RuntimeError):
+        return time.time() - _failure_marker(image).stat().st_mtime < FAILED_PULL_TTL_S
+    return False
+
+
+def _remember_failure(image: str) -> None:
+    """Write the marker; where there is no place for it, the next run pulls again."""
+    with suppress(OSError, RuntimeError):
+        marker = _failure_marker(image)
+        make_private_directory(marker.parent)
+        marker.touch()
+
+
 def _failure_marker(image: str) -> Path:
+    """Return the path of the file that is as old as the failure. RuntimeError for an account without a home."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "multibuild" / f"pull-failed-{hashlib.sha256(image.encode()).hexdigest()[:12]}"

@@ -38,6 +38,7 @@ from multibuild.journal.own_files import (
 from multibuild.journal.project_lock import hold_project_lock, holding_command
 from multibuild.journal.shapes import FACTS, PLAN, REPORT, REPORT_OF_IMAGES
 from multibuild.json_types import Shape, has_shape, is_text, parse_json
+from multibuild.regular_file import is_there
 
 RUN_COMMANDS = frozenset({"all", "build", "merge"})
 """Commands that make a run."""
@@ -51,11 +52,20 @@ _IDS_OF_A_SECOND = 0x10000
 def state_home(environ: Mapping[str, str]) -> Path:
     """Return `$XDG_STATE_HOME/multibuild`, by default in `~/.local/state`.
 
-    A relative `XDG_STATE_HOME` is ignored (XDG base directory specification: such paths are invalid).
+    A relative `XDG_STATE_HOME` is ignored (XDG base directory specification: such paths are invalid). EnvironmentFault
+    for an account without a home, as containers have them.
     """
     base = Path(environ.get("XDG_STATE_HOME", ""))
-    home = Path(environ.get("HOME") or Path.home())
-    return (base if base.is_absolute() else home / ".local" / "state") / "multibuild"
+    if base.is_absolute():
+        return base / "multibuild"
+    try:
+        home = Path(environ.get("HOME") or Path.home())
+    except RuntimeError:
+        raise EnvironmentFault(
+            "this account has no home directory to keep runs in",
+            hint="set XDG_STATE_HOME, or HOME, to a directory of its own",
+        ) from None
+    return home / ".local" / "state" / "multibuild"
 
 
 def default_state_dir(project: Path, environ: Mapping[str, str]) -> Path:
@@ -266,9 +276,10 @@ class State:
         folder = self.path / "runs"
         if not is_plain_directory(folder):
             return ()
-        owner = folder.lstat().st_uid
-        runs = (RunDirectory(path, self._image) for path in folder.iterdir() if is_run(path, owner))
-        return tuple(sorted(runs, key=lambda run: run.order, reverse=True))
+        with self.faults():
+            owner = folder.lstat().st_uid
+            runs = (RunDirectory(path, self._image) for path in folder.iterdir() if is_run(path, owner))
+            return tuple(sorted(runs, key=lambda run: run.order, reverse=True))
 
     def runs_before(self, run: RunDirectory) -> tuple[RunDirectory, ...]:
         """Return the runs older than `run`, newest first."""
@@ -278,7 +289,8 @@ class State:
         """Return the run that `latest` points to, else the newest; None when there is none."""
         link = self.path / "latest"
         runs = self.runs()
-        name = link.readlink().name if link.is_symlink() else ""
+        # Path.is_symlink raises for a path that cannot be looked at.
+        name = link.readlink().name if os.path.islink(link) else ""  # noqa: PTH114
         return next((run for run in runs if run.id == name), next(iter(runs), None))
 
     def point_to_newest(self) -> None:
@@ -324,7 +336,7 @@ class State:
 
         They name the programs that builds start: EnvironmentFault if others could have written them.
         """
-        if not self.path.exists():
+        if not is_there(self.path):
             return None
         require_private(self.path)
         return load_document(self.path / "facts.json", FACTS, max_bytes=MAX_FACTS_BYTES)

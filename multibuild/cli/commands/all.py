@@ -19,6 +19,7 @@ from multibuild.cli.request import (
 )
 from multibuild.cli.streams import copy_report, print_json
 from multibuild.errors import UsageError
+from multibuild.regular_file import is_folder
 
 if TYPE_CHECKING:
     from multibuild.config.project import LoadedProject
@@ -81,7 +82,7 @@ def check_before_run(request: Request, project: LoadedProject, *, builds: bool, 
             check_environment(loaded, os.environ)
         if publishes:
             check_signing(loaded, os.environ)
-    if request.report is not None and not request.report.absolute().parent.is_dir():
+    if request.report is not None and not is_folder(request.report.absolute().parent):
         raise UsageError(
             f"--report {request.report}: there is no directory {request.report.parent}", hint="make it first"
         )

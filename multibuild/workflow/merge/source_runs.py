@@ -26,6 +26,7 @@ from multibuild.journal.last_run import RecordedChild, recorded_children
 from multibuild.journal.runs import MAX_DOCUMENT_BYTES, RunDirectory, State
 from multibuild.journal.shapes import IMPORTED_PLAN, IMPORTED_PLAN_OF_IMAGES
 from multibuild.json_types import has_shape, parse_json
+from multibuild.regular_file import is_file
 
 PLATFORM_EVENTS = (
     *(PlatformInputs, AttemptStarted, AttemptEnded),
@@ -97,18 +98,18 @@ def entries_of(folder: Path) -> tuple[Path, ...]:
     try:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in islice(entries, MAX_ENTRIES))
-    except OSError as error:
-        if folder.is_dir():
-            raise UsageError(f"{folder} cannot be read: {error.strerror}") from error
+    except (FileNotFoundError, NotADirectoryError):
         return ()
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be read: {error.strerror}") from error
     return tuple(folder / name for name in names)
 
 
 def _run_in(folder: Path) -> tuple[SourceRun, ...] | None:
     """Return the run of a run directory or the newest of a state directory; None if it is neither."""
-    if (folder / "journal.jsonl").is_file():
+    if is_file(folder / "journal.jsonl"):
         return _read(RunDirectory(folder))
-    newest = next((run for run in State(folder).runs() if run.plan_path.is_file()), None)
+    newest = next((run for run in State(folder).runs() if is_file(run.plan_path)), None)
     return _read(newest) if newest is not None else None
 
 

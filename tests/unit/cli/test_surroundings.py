@@ -43,6 +43,10 @@ HOSTILE = (
     "a/b/c/d/e",
     "-",
 )
+LONG = "x" * 300
+"""A name that no file system has: looking for it is an error, as in a directory that this account may not search."""
+
+STATEFUL = ("plan", "matrix", "report", "runs", "test", "clean", "merge", "all")
 OPTIONS = ("--platform", "--set", "--tag", "-f", "--builder", "--jobs", "--state-dir")
 
 
@@ -80,6 +84,16 @@ def test_a_hostile_value_of_an_option_is_no_bug(option, value, project, capsys):
         ["init", "-f", "new.yaml", "--platform", "9" * 5000],
         ["init", "-f", "nowhere/new.yaml"],
         ["init", "-f", "loop/new.yaml"],
+        ["init", "-f", LONG + "/new.yaml"],
+        ["lint", "-f", LONG],
+        ["inspect", "-f", LONG, "r.example.org/app"],
+        ["resolve", "-f", LONG, "r.example.org/app"],
+        ["verify", "-f", LONG, "r.example.org/app"],
+        ["promote", "-f", LONG, "r.example.org/app:1", "r.example.org/app:2"],
+        ["merge", "-f", LONG, "r.example.org/app:1", "r.example.org/app:2"],
+        ["import", LONG],
+        ["all", "--report", LONG + "/report.html"],
+        *([command, "--state-dir", "../" + LONG] for command in STATEFUL),
         ["explain", "loop"],
         ["explain", "x" * 5000],
         ["completion", "\udcff"],

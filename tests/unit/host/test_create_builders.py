@@ -137,6 +137,20 @@ def test_a_foreign_builder_is_not_touched(machine):
     assert machine.create(CONTAINER).changes == ()
 
 
+def test_a_record_that_cannot_be_written_names_the_way_out(tmp_path):
+    (tmp_path / "file").touch()
+    own = OwnBuilders(tmp_path / "file" / "builders")
+    for write in (
+        lambda: own.add(OwnBuilder(name="team", driver="remote", profile="team")),
+        lambda: own.lock(print).__enter__(),
+        lambda: own.forget("team"),
+    ):
+        with pytest.raises(EnvironmentFault, match=r"/file.*: Not a directory") as caught:
+            write()
+        assert "XDG_STATE_HOME" in (caught.value.hint or "")
+    assert own.all() == ()
+
+
 def test_an_unreadable_record_is_ignored(tmp_path):
     own = OwnBuilders(tmp_path)
     (tmp_path / "team.json").write_text("{")

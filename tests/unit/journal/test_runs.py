@@ -1,6 +1,7 @@
 """The state directory: IDs, links, modes, and the lock between real processes."""
 
 import os
+import pwd
 import signal
 import socket
 import subprocess
@@ -63,6 +64,18 @@ def test_the_default_is_below_xdg_state_home(tmp_path):
 @pytest.mark.parametrize("environ", [{}, {"XDG_STATE_HOME": ""}, {"XDG_STATE_HOME": "relative"}])
 def test_the_default_without_xdg_state_home(tmp_path, environ):
     assert default_state_dir(tmp_path, {**environ, "HOME": "/h"}).parent == Path("/h/.local/state/multibuild")
+
+
+def test_an_account_without_a_home_is_told_what_to_set(tmp_path, monkeypatch):
+    def unknown(uid):
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    with pytest.raises(EnvironmentFault) as caught:
+        default_state_dir(tmp_path, {})
+    assert "XDG_STATE_HOME" in (caught.value.hint or "")
+    assert default_state_dir(tmp_path, {"XDG_STATE_HOME": "/s"}).parent == Path("/s/multibuild")
 
 
 def test_ids_name_the_second_in_utc_and_sort_by_time(state):

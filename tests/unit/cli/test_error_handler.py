@@ -1,0 +1,53 @@
+"""Errors that no code expects: those of the machine are said as such, and no crash file is no second crash."""
+
+import errno
+import os
+import tempfile
+
+import pytest
+
+from multibuild.cli.error_handler import exit_code
+
+
+def failing(error):
+    def command():
+        raise error
+
+    return command
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """A directory of temporary files for one test."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EMFILE])
+def test_a_file_that_the_machine_refuses_is_no_bug(number, temporary, capsys):
+    assert exit_code(failing(OSError(number, os.strerror(number), "/some/file"))) == 3
+    (crash,) = temporary.iterdir()
+    assert capsys.readouterr().err.splitlines() == [
+        f"error: /some/file: {os.strerror(number)}",
+        f"hint:  what happened is in {crash}",
+    ]
+    assert "Traceback" in crash.read_text()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [FileNotFoundError(errno.ENOENT, "No such file", "/f"), OSError(errno.EACCES, "x"), KeyError("k")],
+)
+def test_any_other_is_a_bug(error, temporary, capsys):
+    assert exit_code(failing(error)) == 1
+    (crash,) = temporary.iterdir()
+    assert f"this is a bug in multibuild; what happened is in {crash}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [PermissionError(errno.EACCES, "Permission denied", "/f"), KeyError("k")])
+def test_no_place_for_the_traceback_is_said(error, temporary, capsys):
+    temporary.rmdir()
+    assert exit_code(failing(error)) in {1, 3}
+    first, second = capsys.readouterr().err.splitlines()
+    assert first in {"error: /f: Permission denied", "error: KeyError: 'k'"}
+    assert "no file for its traceback: No such file or directory; set TMPDIR" in second
