@@ -26,7 +26,10 @@ STDOUT, STDERR = 1, 2
 
 
 class _Stream(io.FileIO):
-    """Drops what cannot be written; `error` is the reason, except for a closed reader (`| head`)."""
+    """Drops what cannot be written; `error` is the reason, except for a closed reader (`| head`).
+
+    After a signal that comes while a write waits for its reader, nothing waits for that reader any more.
+    """
 
     error: OSError | None = None
 
@@ -38,6 +41,9 @@ class _Stream(io.FileIO):
                 self.error = error
             _redirect_to_null(self.fileno())
             return len(data)
+        except KeyboardInterrupt:
+            _redirect_to_null(self.fileno())
+            raise
 
 
 class HarmlessText(io.TextIOBase):

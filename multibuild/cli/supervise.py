@@ -44,7 +44,8 @@ async def _until_signal(work: Coroutine[object, object, T]) -> T:
         with suppress(OSError):  # in `… 2>&1 | tee log`, tee has the same signal and may have gone
             print("interrupted: ending the builds; once more to stop at once", file=sys.stderr)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
         loop.add_signal_handler(number, on_signal, number)
     try:
         return await task
@@ -55,5 +56,6 @@ async def _until_signal(work: Coroutine[object, object, T]) -> T:
             ) from None
         raise
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number, handler in before.items():
             loop.remove_signal_handler(number)
+            signal.signal(number, handler)  # asyncio leaves the default, by which SIGTERM ends without a word
