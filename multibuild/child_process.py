@@ -103,7 +103,10 @@ def _read(
         while selector.get_map():
             ready = selector.select(POLL_S)
             if not ready and process.poll() is not None:
-                break
+                # Between the two it may have printed and ended: on a busy machine answers were lost here.
+                ready = selector.select(0)
+                if not ready:
+                    break
             if is_stopped():
                 raise ChildStopped
             if time.monotonic() > deadline:

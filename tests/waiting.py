@@ -23,13 +23,17 @@ def comes(holds: Callable[[], object]) -> bool:
     return True
 
 
+def process_state(pid: int) -> str:
+    """Return the letter of a process's state as proc(5) has it; "" for one that does not exist."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
 def is_alive(pid: int) -> bool:
     """Whether a process exists and is no zombie."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state not in {"Z", "X"}
+    return process_state(pid) not in {"", "Z", "X"}
 
 
 def ends(pid: int) -> bool:

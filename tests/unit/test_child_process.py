@@ -1,11 +1,24 @@
 """Programs that answer a question: those that hang, print without end, close their pipes, or leave others behind."""
 
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
+from pathlib import Path
 
 import pytest
-from waiting import NEVER_S, PATIENCE_S, ends, read_pid
+from waiting import NEVER_S, PATIENCE_S, comes, ends, process_state, read_pid
 
-from multibuild.child_process import ChildLimit, ChildStopped, run_child
+from multibuild.child_process import POLL_S, ChildLimit, ChildStopped, run_child
+
+READER = f"""
+import sys
+from multibuild.child_process import run_child
+argv = ["sh", "-c", "read go < $1; echo answer", "sh", sys.argv[1]]
+print(run_child(argv, timeout_s={PATIENCE_S}, max_bytes=100).stdout)
+"""
 
 
 def run(script, *arguments, timeout_s=PATIENCE_S, max_bytes=10_000, **options):
@@ -17,6 +30,23 @@ def run(script, *arguments, timeout_s=PATIENCE_S, max_bytes=10_000, **options):
 def test_both_streams_and_the_exit_code_are_returned():
     result = run("cat; echo error >&2; exit 3", stdin=b"input")
     assert (result.stdout, result.stderr, result.returncode) == (b"input", b"error\n", 3)
+
+
+def test_what_a_program_prints_while_its_reader_does_not_run_is_read(tmp_path):
+    """Stop the reader in its wait for the pipes; meanwhile the program prints and ends, and the wait is over."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reading = subprocess.Popen([sys.executable, "-c", READER, str(fifo)], stdout=subprocess.PIPE, text=True)
+    with fifo.open("w") as go:  # waits until the program has opened it
+        program = int(Path(f"/proc/{reading.pid}/task/{reading.pid}/children").read_text())
+        assert comes(lambda: process_state(reading.pid) == "S")
+        reading.send_signal(signal.SIGSTOP)
+        assert comes(lambda: process_state(reading.pid) == "T")
+        go.write("go\n")
+    assert comes(lambda: process_state(program) == "Z")
+    time.sleep(3 * POLL_S)
+    reading.send_signal(signal.SIGCONT)
+    assert reading.communicate(timeout=PATIENCE_S)[0] == "b'answer\\n'\n"
 
 
 def test_a_program_that_a_signal_ends_has_its_negative_number():
