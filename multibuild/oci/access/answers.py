@@ -124,6 +124,14 @@ ROWS: tuple[Row, ...] = (
         "ask its operator to allow the registry",
         "Zscaler, FortiGate, Forcepoint, Netskope, Skyhigh block pages",
     ),
+    Row(
+        (400, 403, 409, 412),
+        ("is immutable", "as immutable", "cannot be overwritten", "does not allow updating assets"),
+        "invalid",
+        "moves no tag that exists already",
+        "publish under another tag, or allow tags to be overwritten in the repository's settings",
+        "ECR TAG_INVALID; Harbor middleware/immutable; Docker Hub, Artifact Registry, Nexus",
+    ),
     Row((401,), (), "unauthorized", "refused the login", _LOGIN, "RFC 9110 section 15.5.2"),
     Row(
         (402,), (), "denied", "wants to be paid first", "look at the account's plan", "RFC 9110; Quay, JFrog"

@@ -111,6 +111,23 @@ PAGES = {
         "None",
     ),
     "no room": ((507, "", b""), "has no room left", "operator"),
+    "ECR, an immutable tag": (
+        (400, "application/json", (b'{"errors":[{"code":"TAG_INVALID","message":"The image tag \'1\' already exists in the '
+         b'\'a\' repository and cannot be overwritten because the repository is immutable."}]}')),
+        "moves no tag that exists already",
+        "another tag",
+    ),
+    "Harbor, an immutable tag": (
+        (412, "application/json", (b'{"errors":[{"code":"PRECONDITION","message":"Failed to process request due to '
+         b'\'a:1\' configured as immutable."}]}')),
+        "moves no tag that exists already",
+        "settings",
+    ),
+    "Nexus, an immutable tag": (
+        (400, "application/json", b'{"errors":[{"code":"UNKNOWN","message":"Repository does not allow updating assets"}]}'),
+        "moves no tag that exists already",
+        "settings",
+    ),
     "Quay, a plan": ((402, "application/json", b'{"error_message":"Payment Required"}'), "wants to be paid", "plan"),
     "law": ((451, "", b""), "legal reasons", "None"),
     "too many requests": (
@@ -119,6 +136,11 @@ PAGES = {
         "docker login",
     ),
     "a text": ((403, "text/plain; charset=utf-8", b"Forbidden by policy\n"), "does not allow it: Forbidden by policy", ""),
+    "no permission, for a repository of such a name": (
+        (403, "text/plain", b"requested access to team/immutable-tag is denied"),
+        "does not allow it",
+        "lacks the right",
+    ),
     "no permission": ((403, "", b""), "does not allow it", "lacks the right"),
     "not found": ((404, HTML, page("404 Not Found")), "does not have it: a web page, “404 Not Found”", "the name"),
     "no such method": ((405, "", b""), "cannot do that", "None"),
