@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 
 # ECMA-48: control sequences (CSI), strings (OSC, DCS, SOS, PM, APC) and two-character escapes, also in their
@@ -20,6 +21,8 @@ _CONTROLS = re.compile(
     r"\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
     r"\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
+
+_NO_BREAK = "\x00"
 
 
 def without_escapes(text: str) -> str:
@@ -48,6 +51,26 @@ def last_line(text: object) -> str:
 def shorten(text: str, width: int) -> str:
     """Cut a line to `width` characters, with an ellipsis where it was longer."""
     return text if len(text) <= width else text[: max(width - 1, 0)] + "…"
+
+
+def wrapped(text: str, width: int, *, indent: str = "") -> str:
+    """Break lines between words at `width`, and indent what follows a break; words and `commands` stay whole."""
+    lines = []
+    for line in text.splitlines():
+        if len(line) <= width:
+            lines.append(line)
+            continue
+        parts = line.split("`")
+        # textwrap breaks at ASCII white space alone.
+        parts[1::2] = [part.replace(" ", _NO_BREAK) for part in parts[1::2]]
+        lines += textwrap.wrap(
+            "`".join(parts),
+            width,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return "\n".join(lines).replace(_NO_BREAK, " ")
 
 
 def columns(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Callable
 from typing import Final
@@ -44,10 +45,28 @@ def exit_code(command: Callable[[], object]) -> int:
 
 def _print_error(error: MultibuildError) -> int:
     """Print the message and the hint; return the exit code."""
-    print(f"error: {error.message}", file=sys.stderr)
+    _print(f"error: {error.message}")
     if error.hint:
-        print(f"hint:  {error.hint}", file=sys.stderr)
+        _print(f"hint:  {error.hint}")
     return error.exit_code
+
+
+def _print(text: str) -> None:
+    """Print to stderr; a terminal would break lines within words."""
+    width = _terminal_width()
+    if width:
+        from multibuild.terminal import wrapped
+
+        text = wrapped(text, width, indent="       ")
+    print(text, file=sys.stderr)
+
+
+def _terminal_width() -> int:
+    """Return the width of the terminal that shows stderr; 0 where there is none, or one of no width."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError, AttributeError):
+        return 0
 
 
 def _usage_error(error: Exception) -> int:
@@ -69,8 +88,8 @@ def _unexpected(error: Exception) -> int:
     details = _write_traceback(error)
     if isinstance(error, OSError) and error.filename and error.errno in _REFUSALS:
         return _print_error(EnvironmentFault(f"{error.filename}: {error.strerror}", hint=details))
-    print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
-    print(f"hint:  this is a bug in multibuild; {details}", file=sys.stderr)
+    _print(f"error: {type(error).__name__}: {error}")
+    _print(f"hint:  this is a bug in multibuild; {details}")
     return 1
 
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from multibuild.terminal import columns, human_bytes, human_seconds, one_line, printable
+from multibuild.terminal import columns, human_bytes, human_seconds, one_line, printable, wrapped
 
 
 @pytest.mark.parametrize(
@@ -82,3 +82,19 @@ def test_human_bytes(size, text):
 )  # fmt: skip
 def test_human_seconds(seconds, text):
     assert human_seconds(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("one two three", ["one two", "  three"]),
+        ("short\n\nalso  so", ["short", "", "also  so"]),
+        ("a `b c d e f` g", ["a", "  `b c d e f`", "  g"]),
+        ("never `closed by any", ["never", "  `closed by any"]),
+        ("/a/path/that/is/long and on", ["/a/path/that/is/long", "  and on"]),
+        ("well-known-words so", ["well-known-words", "  so"]),
+        ("      deep down", ["      deep", "  down"]),
+    ],
+)
+def test_lines_are_broken_between_words_and_outside_of_commands(text, lines):
+    assert wrapped(text, 10, indent="  ").split("\n") == lines

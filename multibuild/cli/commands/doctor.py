@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import textwrap
 from typing import TYPE_CHECKING
 
 from multibuild.cli.request import Builder, Request, load_project, state_of
 from multibuild.cli.streams import print_json
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
-from multibuild.terminal import columns, one_line
+from multibuild.terminal import columns, one_line, wrapped
 
 if TYPE_CHECKING:
     from multibuild.host.doctor import Diagnosis, PlatformFinding
@@ -55,9 +54,9 @@ def _print(diagnosis: Diagnosis, *, quiet: bool) -> None:
         if quiet and check.status == "ok":
             continue
         text = f"{check.status:5} {check.name}: {one_line(check.detail)}"
-        print(textwrap.fill(text, 80, subsequent_indent="      ", break_on_hyphens=False))
+        print(wrapped(text, 80, indent="      "))
         if check.hint:
-            print(f"      {check.hint}")
+            print(wrapped(f"      {check.hint}", 80, indent="      "))
     findings = [finding for finding in diagnosis.platforms if not (quiet and finding.runs)]
     rows = [("PLATFORM", "RUNS", "THROUGH"), *map(_finding_row, findings)]
     if len(rows) > 1:

@@ -2,7 +2,11 @@
 
 import errno
 import os
+import pty
+import subprocess
+import sys
 import tempfile
+import termios
 
 import pytest
 
@@ -51,3 +55,47 @@ def test_no_place_for_the_traceback_is_said(error, temporary, capsys):
     first, second = capsys.readouterr().err.splitlines()
     assert first in {"error: /f: Permission denied", "error: KeyError: 'k'"}
     assert "no file for its traceback: No such file or directory; set TMPDIR" in second
+
+
+@pytest.mark.parametrize(
+    ("columns", "shown"),
+    [
+        (
+            40,
+            [
+                "error: nowhere.yaml: there is no such",
+                "       file",
+                "hint:  `multibuild init` writes one;",
+                "       `--file` names another",
+            ],
+        ),
+        (
+            20,
+            [
+                "error: nowhere.yaml:",
+                "       there is no",
+                "       such file",
+                "hint:",
+                "       `multibuild init`",
+                "       writes one;",
+                "       `--file`",
+                "       names another",
+            ],
+        ),
+        (
+            0,
+            [
+                "error: nowhere.yaml: there is no such file",
+                "hint:  `multibuild init` writes one; `--file` names another",
+            ],
+        ),
+    ],
+)
+def test_a_terminal_shows_whole_words_and_commands(columns, shown, tmp_path):
+    primary, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, columns))
+    command = [sys.executable, "-m", "multibuild", "plan", "-f", "nowhere.yaml"]
+    assert subprocess.run(command, cwd=tmp_path, stderr=terminal, check=False).returncode == 2
+    os.close(terminal)
+    assert os.read(primary, 10_000).decode().splitlines() == shown
+    os.close(primary)
