@@ -21,10 +21,11 @@ MAX_UNCOLLECTED = 200_000
 def run() -> NoReturn:
     """Run the console script; exit without waiting for threads blocked on a silent registry.
 
-    SIGTERM ends a command as Ctrl-C does: `promote` puts back tags that it moved.
+    SIGTERM and the end of the terminal end a command as Ctrl-C does: `promote` puts back tags that it moved.
     """
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _interrupt)
     gc.set_threshold(MAX_UNCOLLECTED)
     install()
     try:
@@ -33,6 +34,12 @@ def run() -> NoReturn:
     except KeyboardInterrupt:  # a second one, after the command has said that it was interrupted
         code = 130
     os._exit(code)
+
+
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    """Raise KeyboardInterrupt, but not again for SIGHUP, which the kernel and a shell or systemd send both."""
+    signal.signal(signal.SIGHUP, lambda *_: None)  # not SIG_IGN, which programs inherit
+    raise KeyboardInterrupt
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -16,9 +16,9 @@ T = TypeVar("T")
 
 
 def supervise(work: Coroutine[object, object, T]) -> T:
-    """Run `work`; Ctrl-C or SIGTERM cancels it (child processes are ended) and Interrupted is raised.
+    """Run `work`; Ctrl-C, SIGTERM or SIGHUP cancels it (child processes are ended) and Interrupted is raised.
 
-    A second signal exits with 130 at once.
+    A second signal exits with 130 at once, but for a SIGHUP: the kernel and a shell or systemd send it both.
     """
     with asyncio.Runner() as runner:
         return runner.run(_until_signal(work))
@@ -37,6 +37,8 @@ async def _until_signal(work: Coroutine[object, object, T]) -> T:
     signals: list[int] = []
 
     def on_signal(number: int) -> None:
+        if signals and number == signal.SIGHUP:
+            return
         if signals:
             _exit_at_once()
         signals.append(number)
@@ -44,7 +46,9 @@ async def _until_signal(work: Coroutine[object, object, T]) -> T:
         with suppress(OSError):  # in `… 2>&1 | tee log`, tee has the same signal and may have gone
             print("interrupted: ending the builds; once more to stop at once", file=sys.stderr)
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # nohup ignores SIGHUP.
+    hangup = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, *hangup)}
     for number in before:
         loop.add_signal_handler(number, on_signal, number)
     try:
@@ -59,3 +63,5 @@ async def _until_signal(work: Coroutine[object, object, T]) -> T:
         for number, handler in before.items():
             loop.remove_signal_handler(number)
             signal.signal(number, handler)  # asyncio leaves the default, by which SIGTERM ends without a word
+        if signals and hangup:
+            signal.signal(signal.SIGHUP, lambda *_: None)

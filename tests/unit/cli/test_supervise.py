@@ -16,11 +16,18 @@ from multibuild.errors import Interrupted
 async def work():
     os.write(1, b"ready\\n")
     try:
-        await asyncio.sleep(3600)
+        if sys.argv[1] == "reading":
+            await asyncio.to_thread(sys.stdin.readline)
+            os.write(1, b"read\\n")
+        else:
+            await asyncio.sleep(3600)
     finally:
         os.write(1, b"ending\\n")
         if sys.argv[1] == "stubborn":
             await asyncio.sleep(3600)
+        if sys.argv[1] == "slow":
+            await asyncio.to_thread(sys.stdin.readline)
+            os.write(1, b"ended\\n")
 
 try:
     supervise(work())
@@ -29,14 +36,19 @@ except Interrupted as error:
 """
 
 
-def start(kind, stderr):
+def start(kind, stderr, *, through=()):
     return subprocess.Popen(
-        [sys.executable, "-c", WORK, kind], stdout=subprocess.PIPE, stderr=stderr, text=True, bufsize=1
+        [*through, sys.executable, "-c", WORK, kind],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        bufsize=1,
     )
 
 
 def test_the_first_signal_cancels_the_work():
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         process = start("compliant", subprocess.PIPE)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
@@ -44,6 +56,28 @@ def test_the_first_signal_cancels_the_work():
         out, err = process.communicate(timeout=PATIENCE_S)
         assert (process.returncode, out) == (130, "ending\n")
         assert "once more to stop at once" in err
+
+
+def test_a_hangup_is_no_second_signal():
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        process = start("slow", subprocess.PIPE)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        assert process.stdout.readline() == "ending\n"
+        process.send_signal(signal.SIGHUP)
+        out, _ = process.communicate("go on\n", timeout=PATIENCE_S)
+        assert (process.returncode, out) == (130, "ended\n")
+
+
+def test_a_hangup_ends_nothing_under_nohup():
+    process = start("reading", subprocess.PIPE, through=["nohup"])
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGHUP)
+    out, err = process.communicate("go on\n", timeout=PATIENCE_S)
+    assert (process.returncode, out) == (0, "read\nending\n")
+    assert "interrupted" not in err
 
 
 def test_the_second_signal_exits_at_once_and_shows_the_cursor():

@@ -16,7 +16,7 @@ from fakes.registry_server import FakeRegistry
 from waiting import NEVER_S, PATIENCE_S, comes
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("command", ["promote", "merge"])
 def test_a_signal_between_two_tags_leaves_none_moved(command, number, tmp_path):
     processes: list[subprocess.Popen[str]] = []
