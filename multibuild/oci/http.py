@@ -220,9 +220,7 @@ class HttpClient:
                 yield response
             finally:
                 response.close()
-        except (httpx.HTTPError, httpx.StreamError) as error:
-            # A StreamError is a login that expired during an upload, whose body cannot be sent a second time: the
-            # caller must restart it.
+        except httpx.HTTPError as error:
             self.budget.add_waiting(time.monotonic() - start, self._name(request))
             raise self._transport_error(request, error) from error
         except httpx.InvalidURL as error:
@@ -325,7 +323,7 @@ class HttpClient:
         body = b"" if response.request.method == "HEAD" else self._read_body(response, action)
         return self._refusals.error(action, response, body)
 
-    def _transport_error(self, request: Request, error: httpx.HTTPError | httpx.StreamError) -> RegistryError:
+    def _transport_error(self, request: Request, error: httpx.HTTPError) -> RegistryError:
         host, limits = self._failed_host(error), self.budget.limits
         if isinstance(error, httpx.ProxyError):
             proxy: Proxy | None = error.request.extensions.get("proxy")
@@ -343,10 +341,10 @@ class HttpClient:
             hint="try again, or when the network is better",
         )
 
-    def _failed_host(self, error: httpx.HTTPError | httpx.StreamError) -> str:
+    def _failed_host(self, error: httpx.HTTPError) -> str:
         """Return the host that failed: the registry, or a token service or blob store it redirected to."""
         try:
-            host = host_of(error.request.url) if isinstance(error, httpx.HTTPError) else self.settings.host
+            host = host_of(error.request.url)
         except RuntimeError:
             return self.settings.host
         return self.settings.host if host == host_of(httpx.URL(self.settings.address)) else host

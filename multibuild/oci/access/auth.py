@@ -73,6 +73,8 @@ class RegistryAuth(httpx.Auth):
         login = self._login.current() if is_own else None
         self._apply(request, origin, scope, login)
         response = yield request
+        if not isinstance(request.stream, httpx.ByteStream):
+            return  # an upload, which can be read once: it is begun again by another request, with its own challenge
         before = request.headers.get("Authorization")
         # httpx returns the last response that it sends here: after any other request this one must be sent again.
         is_last = True

@@ -5,13 +5,14 @@ import json
 import httpx
 import pytest
 from fakes.images import put_image
-from fakes.registry_server import FakeRegistry
+from fakes.registry_server import FakeRegistry, digest_of
 
 from multibuild.errors import EnvironmentFault
 from multibuild.oci.access.auth import RegistryAuth
 from multibuild.oci.access.credentials import MAX_LOGIN_AGE_S, Credentials, Login
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.http import RetryPolicy
+from multibuild.oci.manifest import Descriptor
 from multibuild.oci.reference import Reference
 from multibuild.oci.registry import Registry
 from multibuild.oci.registry_settings import RegistrySettings
@@ -256,3 +257,32 @@ def test_an_open_registry_is_asked_once_whether_it_hides_something(credentials):
         assert other.head(at(registry)) is None
         assert other.has_blob("a", "sha256:" + "0" * 64) is False
         assert registry.requests().count("GET /v2/") == (0 if credentials is None else 1)
+
+
+def upload(registry, content=b"content" * 9):
+    blob = Descriptor(media_type="application/octet-stream", digest=digest_of(content), size=len(content))
+    registry.upload("a", blob, iter([content[:5], content[5:]]))
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+@pytest.mark.parametrize("is_named", [True, False])
+@pytest.mark.parametrize("scheme", ["basic", "bearer"])
+def test_a_refused_upload_is_sent_once(scheme, is_named, status):
+    """A token may end between two requests; the bytes of a stream are gone when the registry answers."""
+    challenge = {"basic": 'Basic realm="fake"', "bearer": 'Bearer realm="http://{host}/token",service="fake"'}
+    puts: list[bytes] = []
+
+    def refuse(registry, request, proceed):
+        if request.method != "PUT" or puts:
+            return proceed()
+        puts.append(request.body)
+        words = {"WWW-Authenticate": challenge[scheme].format(host=registry.host)} if is_named else {}
+        return status, b"", words
+
+    with FakeRegistry() as registry, client(registry) as other:
+        registry.bends.append(refuse)
+        with pytest.raises(RegistryError) as caught:
+            upload(other)
+        assert (caught.value.status, puts) == (status, [b"content" * 9])
+        registry.login, registry.scheme = PAIR, scheme
+        upload(other)
