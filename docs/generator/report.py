@@ -133,6 +133,7 @@ MEANINGS: Final = {
     "error": "what ended the run, when something did",
     "error.message": "the error",
     "error.hint": "the next step",
+    "error.exit_code": "the [exit code](exit-codes.md) of the command",
 }
 
 _OPEN: Final = frozenset({"environment", "index.manifests", "platforms[].content.foreign"})
@@ -165,20 +166,21 @@ def _meaning(key: str) -> str:
 
 def report_keys() -> list[str]:
     """Return the path of every key that a report can have."""
-    return list(dict.fromkeys(_keys(_sample(), "")))
+    return list(dict.fromkeys(key_paths(_sample())))
 
 
-def _keys(value: Any, path: str) -> Iterator[str]:
+def key_paths(value: Any, path: str = "") -> Iterator[str]:
+    """Yield the path of every key of a report, as the page has it."""
     if path in _OPEN:
         return
     if isinstance(value, list):
         for item in value:
-            yield from _keys(item, f"{path}[]")
+            yield from key_paths(item, f"{path}[]")
     if isinstance(value, dict):
         for key, item in value.items():
             inner = f"{path}.{key}".lstrip(".")
             yield inner
-            yield from _keys(item, inner)
+            yield from key_paths(item, inner)
 
 
 _ORIGIN: Final = ContentOrigin(
@@ -233,7 +235,7 @@ def _sample() -> dict[str, Any]:
         ("index.composed", {"digest": "…", "mediaType": "…", "size": 1, "entries": 1, "manifests": []}),
         ("image.signed", {"repository": "…", "digests": [], "new": []}),
         ("tag.ended", {"ref": "…", "before": None, "after": "…", "status": "moved"}),
-        ("run.ended", {"status": "failed", "error": {"message": "…", "hint": "…"}}),
+        ("run.ended", {"status": "failed", "error": {"message": "…", "hint": "…", "exit_code": 4}}),
     ]
     events = [
         JournalEntry(time=begin + timedelta(seconds=number), event=read_event(name, fields))

@@ -61,10 +61,8 @@ class SizeGate:
             return "passed", human_bytes(size)
         before = previous.of(child.planned.platform)
         if not before:
-            return (
-                "passed",
-                f"{human_bytes(size)}, nothing to compare with: {previous.tag} has no such platform",
-            )
+            what = "has no such platform" if previous.exists else "is not there yet"
+            return "passed", f"{human_bytes(size)}, nothing to compare with: {previous.tag} {what}"
         percent = (size - before) * 100 / before
         change = f"{human_bytes(size)}, {percent:+.1f}% against {previous.tag} ({human_bytes(before)})"
         if percent > gate.growth:
@@ -85,6 +83,11 @@ class PreviousSizes:
         self._store = registries.of(tag.host)
         self._manifest: Manifest | None = None
         self._is_read = False
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is such a tag. Raises what reading raises."""
+        return self._read() is not None
 
     def of(self, platform: Platform) -> int | None:
         """Return the bytes of a platform's image under the tag, None without one. Raises what reading raises."""

@@ -397,15 +397,22 @@ def test_a_size_over_the_limit_says_no_and_pulls_nothing(gates):
 
 def test_a_first_publish_has_nothing_to_compare_with(gates):
     assert gates.pass_("[{name: a, growth: 0%}]") == [AMD64, ARM64]
-    assert gates.outcomes()["a", AMD64][1].endswith("app:latest has no such platform")
+    assert gates.outcomes()["a", AMD64][1].endswith("app:latest is not there yet")
 
 
 def publish(gates, amd64, arm64, tag="latest"):
+    sizes = {platform: size for platform, size in ((AMD64, amd64), (ARM64, arm64)) if size is not None}
     entries = [
         descriptor(gates.registry, "app", put_sized(gates.registry, "app", platform, size), platform)
-        for platform, size in ((AMD64, amd64), (ARM64, arm64))
+        for platform, size in sizes.items()
     ]
     put_index(gates.registry, "app", entries, tag=tag)
+
+
+def test_a_platform_that_is_new_has_nothing_to_compare_with(gates):
+    publish(gates, 10_000, None)
+    assert gates.pass_("[{name: a, growth: 1000%}]") == [AMD64, ARM64]
+    assert gates.outcomes()["a", ARM64][1].endswith("app:latest has no such platform")
 
 
 def test_growth_is_measured_platform_by_platform_against_the_first_tag(gates):
