@@ -93,7 +93,8 @@ MEANINGS: Final = {
     "platforms[].content.origins[].line": "its line",
     "platforms[].content.origins[].source_line": "for a COPY from another stage, the line there that made the file",
     "platforms[].content.origins[].stage_line": "the FROM of that stage, or of the base image that has the file",
-    "platforms[].content.origins[].image": "the image it was copied from, or the base image",
+    "platforms[].content.origins[].image": "the image it was copied from, or the base image that has it or whose"
+    " ONBUILD put it there",
     "platforms[].content.origins[].likely": "true where `source_line` is no more than likely",
     "platforms[].content.origins[].rule": "the [lint rule](lint.md) that explains it",
     "platforms[].content.origins[].rule_line": "the line of that finding",

@@ -93,7 +93,7 @@ async def _prove_contents(
         by_platform = {child.planned.platform: child for child in children}
         for platform, proof in reader.registries.map(prove, children):
             proofs[platform] = proof
-            origins[platform] = origins_of(proof, by_platform[platform], dockerfiles)
+            origins[platform] = origins_of(proof, by_platform[platform], dockerfiles, reader.registries)
             recorder.record(
                 ContentEnded(
                     platform=str(platform),

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 
 from multibuild.config.referenced_files import is_url
 from multibuild.dockerfile.parse import load_text
-from multibuild.errors import ConfigError
+from multibuild.errors import ConfigError, MultibuildError
+from multibuild.oci.image import read_child
+from multibuild.oci.manifest import as_mapping
+from multibuild.oci.reference import Reference
+from multibuild.oci.registry_session import RegistrySession
 from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
@@ -26,10 +30,13 @@ MAX_LINES = 8
 _IGNORE_HINT = "legitimate foreign files can be named in `verify.ignore`"
 
 
-def origins_of(proof: ContentProof, child: PlatformChild, project: Path | None) -> tuple[ContentOrigin, ...]:
+def origins_of(
+    proof: ContentProof, child: PlatformChild, project: Path | None, registries: RegistrySession
+) -> tuple[ContentOrigin, ...]:
     """Return where the foreign files of a failed proof come from.
 
-    `project` is what the Dockerfile's path begins at, None where the child was not built from it.
+    `project` is what the Dockerfile's path begins at, None where the child was not built from it; `registries` are
+    asked for the ONBUILD instructions of its base images.
     """
     if proof.status != "failed" or not proof.foreign:
         return ()
@@ -37,7 +44,34 @@ def origins_of(proof: ContentProof, child: PlatformChild, project: Path | None) 
     from multibuild.prove.origin.trace import trace
 
     built_from = _built_from(child.planned.spec, project) if project is not None else None
-    return trace(proof.foreign, child.child.config.raw, len(child.child.layers), built_from)
+    triggers = _Triggers(registries, child.planned.platform)
+    return trace(
+        proof.foreign, child.child.config.raw, len(child.child.layers), built_from, triggers.layers_below
+    )
+
+
+class _Triggers:
+    """The base images of one platform that have ONBUILD instructions, each read once."""
+
+    def __init__(self, registries: RegistrySession, platform: Platform) -> None:
+        self._registries = registries
+        self._platform = platform
+        self._known: dict[str, int | None] = {}
+
+    def layers_below(self, image: str) -> int | None:
+        """Return how many layers an image has that has some; None for another, or one that cannot be read."""
+        if image not in self._known:
+            self._known[image] = self._read(image)
+        return self._known[image]
+
+    def _read(self, image: str) -> int | None:
+        try:
+            reference = Reference.parse(image)
+            base = read_child(reference, self._registries.of(reference.host).impatient, self._platform)
+        except MultibuildError:
+            return None
+        has_some = bool(as_mapping(base.config.raw.get("config")).get("OnBuild"))
+        return len(base.layers) if has_some else None
 
 
 def _built_from(spec: BuildSpec, project: Path) -> BuiltFrom | None:

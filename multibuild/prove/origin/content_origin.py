@@ -13,8 +13,11 @@ MAX_INSTRUCTION = 100
 MAX_PATH = 200
 MAX_NAME = 120
 
-Source = Literal["", "context", "base", "image", "run", "likely"]
-"""How the last instruction of a trace got the file; "run": built by it, "likely": perhaps by it."""
+Source = Literal["", "context", "base", "trigger", "image", "run", "likely"]
+"""How the last instruction of a trace got the file; "run": built by it, "likely": perhaps by it.
+
+"trigger" is an ONBUILD of the base image: no instruction of the Dockerfile.
+"""
 
 
 @frozen
@@ -104,6 +107,9 @@ class ContentOrigin:
     def _without_line(self, layer: str) -> str:
         if self.source == "base":
             return f"in the base image {self.name} (FROM in line {self.stage_line}{self._where}; {layer})"
+        if self.source == "trigger":
+            where = f"(FROM in line {self.stage_line}{self._where}; {layer})"
+            return f"by `{self.created_by}`, an ONBUILD of the base image {self.name} {where}"
         if not self.layer:
             return "its layer is not known"
         return f"in {layer} (in its history `{self.created_by}`)" if self.created_by else f"in {layer}"

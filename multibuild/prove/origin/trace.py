@@ -5,7 +5,7 @@ All of it is pure: values of an image, of a Dockerfile and of the proof. Where i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -49,6 +49,9 @@ from multibuild.terminal import one_line, shorten
 if TYPE_CHECKING:
     from multibuild.prove.content.proof import ForeignFile
 
+CountLayers = Callable[[str], int | None]
+"""Returns how many layers a base image has that has ONBUILD instructions; None for any other or unknown image."""
+
 MAX_FILES = 20
 """Foreign files of an image that are traced."""
 
@@ -71,19 +74,27 @@ class BuiltFrom:
     contexts: frozenset[str] = frozenset()
 
 
+def no_triggers(_image: str) -> None:
+    """Return None: no base image is known to have ONBUILD instructions."""
+
+
 def trace(
     foreign: Sequence[ForeignFile],
     config: Mapping[str, Any],
     layers: int,
     built_from: BuiltFrom | None = None,
+    layers_below_triggers: CountLayers = no_triggers,
 ) -> tuple[ContentOrigin, ...]:
     """Return the origins of the first MAX_FILES files, needed ones first; without a Dockerfile only their layers.
 
-    `config` is the untrusted image config, `layers` the number of layers in the manifest.
+    `config` is the untrusted image config, `layers` the number of layers in the manifest. BuildKit writes into no
+    history that an instruction is an ONBUILD of the base image: `layers_below_triggers` is asked.
     """
     history = read_history(config)
     numbers = layer_entries(history, layers)
-    reader = _read(built_from, history) if built_from is not None and numbers is not None else None
+    reader = None
+    if built_from is not None and numbers is not None:
+        reader = _read(built_from, history, layers_below_triggers)
     if reader is not None and reader.alignment.is_shifted:
         reader, numbers = None, None
     chosen = sorted(foreign, key=lambda file: not file.needed)[:MAX_FILES]
@@ -105,7 +116,9 @@ def _shown(text: str) -> str:
     return shorten(" ".join(line.split()), MAX_INSTRUCTION)
 
 
-def _read(built_from: BuiltFrom, history: Sequence[Entry]) -> _Tracer | None:
+def _read(
+    built_from: BuiltFrom, history: Sequence[Entry], layers_below_triggers: CountLayers
+) -> _Tracer | None:
     """Return a tracer of a Dockerfile; None for one that this frontend's rules do not read."""
     given = LintInput(
         platforms=(built_from.platform,),
@@ -135,6 +148,7 @@ def _read(built_from: BuiltFrom, history: Sequence[Entry]) -> _Tracer | None:
         steps=steps,
         alignment=alignment,
         history=history,
+        layers_below_triggers=layers_below_triggers,
     )
 
 
@@ -160,6 +174,7 @@ class _Tracer:
     steps: tuple[Located, ...]
     alignment: Alignment
     history: Sequence[Entry]
+    layers_below_triggers: CountLayers
 
     def trace(self, origin: ContentOrigin, number: int) -> ContentOrigin:
         """Add to an origin what made the layer of a history's entry."""
@@ -171,7 +186,7 @@ class _Tracer:
         if not self.alignment.is_of_base(number) or root.base in {"scratch", ""}:
             return origin
         followed = _Followed(passed=[], bases=[self.view.stages[-1]])
-        self._end_in_base(followed, self.view.stages[-1])
+        self._end_in_base(followed, self.view.stages[-1], origin.layer)
         return self._with(origin, followed)
 
     def _follow(self, located: Located, number: int, path: str) -> _Followed | None:
@@ -226,11 +241,16 @@ class _Tracer:
                 return
             followed.bases, paths = [], maker.sources
 
-    def _end_in_base(self, followed: _Followed, stage: StageView) -> None:
+    def _end_in_base(self, followed: _Followed, stage: StageView, layer: int | None = None) -> None:
+        """End at the base image of a stage, or at an ONBUILD of it; say neither where the layer does not tell."""
         root = stage.used.root
         followed.bases, followed.stage_line = [stage], root.line
-        if root.base.lower() not in self.contexts and root.base != "scratch":
-            followed.source, followed.name = "base", root.base
+        if root.base.lower() in self.contexts or root.base == "scratch":
+            return
+        below = self.layers_below_triggers(root.base)
+        if below is None or layer is not None:
+            is_triggered = below is not None and layer is not None and layer > below
+            followed.source, followed.name = "trigger" if is_triggered else "base", root.base
 
     def _with(self, origin: ContentOrigin, followed: _Followed) -> ContentOrigin:
         way = Way(passed=tuple(followed.passed), bases=tuple(followed.bases))

@@ -3,7 +3,10 @@
 from types import SimpleNamespace
 
 import pytest
+from fakes.images import put_image
+from fakes.registry_server import FakeRegistry
 
+from multibuild.oci.registry_session import RegistrySession
 from multibuild.platforms import Platform
 from multibuild.prove.content.proof import ContentProof, ForeignFile
 from multibuild.prove.origin.built_child import origin_hint, origin_lines, origins_of
@@ -15,14 +18,22 @@ FOREIGN = (ForeignFile(path="/app", architecture="amd64", needed=True, layer=1),
 FAILED = ContentProof(status="failed", foreign=FOREIGN)
 
 
-def child(**changes):
-    """Return a child of one layer; its build's inputs are those that a trace looks at."""
+@pytest.fixture
+def registries():
+    with RegistrySession({}, on_wait=print) as session:
+        yield session
+
+
+def child(history=HISTORY, **changes):
+    """Return a child, by default of one layer; its build's inputs are those that a trace looks at."""
     spec = {
         "platform": ARM64, "context": ".", "dockerfile": "Dockerfile", "target": None, "args": {}, "contexts": {},
     }  # fmt: skip
     return SimpleNamespace(
         planned=SimpleNamespace(spec=SimpleNamespace(**spec | changes), platform=ARM64),
-        child=SimpleNamespace(config=SimpleNamespace(raw={"history": HISTORY}), layers=("sha256:1",)),
+        child=SimpleNamespace(
+            config=SimpleNamespace(raw={"history": history}), layers=("sha256:1",) * len(history)
+        ),
     )
 
 
@@ -46,25 +57,45 @@ LAYER = "/app is amd64: in layer 1 of 1 (in its history `COPY app /app`)"
         ({"contexts": {"first": "elsewhere"}}, LAYER),
     ],
 )
-def test_the_dockerfile_of_the_build_is_read(tmp_path, changes, says):
+def test_the_dockerfile_of_the_build_is_read(tmp_path, registries, changes, says):
     (tmp_path / "Dockerfile").write_text("FROM scratch AS first\nCOPY app /app\n")
     (tmp_path / "arm").mkdir()
     (tmp_path / "arm" / "Dockerfile").write_text("FROM scratch\n\nCOPY app /app\n")
     (tmp_path / "folder").mkdir()
-    (one,) = origins_of(FAILED, child(**changes), tmp_path)
+    (one,) = origins_of(FAILED, child(**changes), tmp_path, registries)
     assert one.text == says
 
 
-def test_a_child_of_another_build_has_no_dockerfile():
-    (one,) = origins_of(FAILED, child(), None)
+def test_a_child_of_another_build_has_no_dockerfile(registries):
+    (one,) = origins_of(FAILED, child(), None, registries)
     assert one.text == LAYER
 
 
 @pytest.mark.parametrize(
     "proof", [ContentProof(status="passed", foreign=FOREIGN), ContentProof(status="failed")]
 )
-def test_only_the_foreign_files_of_a_failed_proof_are_traced(tmp_path, proof):
-    assert origins_of(proof, child(), tmp_path) == ()
+def test_only_the_foreign_files_of_a_failed_proof_are_traced(tmp_path, registries, proof):
+    assert origins_of(proof, child(), tmp_path, registries) == ()
+
+
+@pytest.mark.parametrize(
+    ("has_base", "triggers", "says"),
+    [
+        (True, ["COPY app /app"], "by `COPY app /app`, an ONBUILD of the base image {}/base:1"),
+        (True, [], "in the base image {}/base:1"),
+        (False, [], "in the base image {}/base:1"),
+    ],
+)
+def test_the_registry_says_what_instructions_a_base_image_has(tmp_path, registries, has_base, triggers, says):
+    foreign = ForeignFile(path="/app", architecture="amd64", needed=True, layer=2)
+    proof = ContentProof(status="failed", foreign=(foreign,))
+    with FakeRegistry() as registry:
+        if has_base:
+            put_image(registry, "base", "linux/arm64", tag="1", config={"OnBuild": triggers})
+        (tmp_path / "Dockerfile").write_text(f"FROM {registry.host}/base:1\nCMD x\n")
+        built = child([{"created_by": "COPY arm64/ / # buildkit"}, *HISTORY])
+        (one,) = origins_of(proof, built, tmp_path, registries)
+    assert one.text.startswith(f"/app is amd64: {says.format(registry.host)} (FROM in line 1; ")
 
 
 def located(path, **more):

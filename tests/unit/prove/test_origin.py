@@ -25,7 +25,7 @@ def config(*entries, comment="buildkit.dockerfile.v0"):
     return {"history": rows}
 
 
-def origin(text, document, *, layer, layers=None, path="/app", **built):
+def origin(text, document, *, layer, layers=None, path="/app", triggers=(), **built):
     """Return the origin of one file."""
     rows = document.get("history") or []
     count = sum(not row.get("empty_layer") for row in rows if isinstance(row, dict))
@@ -34,7 +34,7 @@ def origin(text, document, *, layer, layers=None, path="/app", **built):
     built_from = None
     if text is not None:
         built_from = BuiltFrom(**{"text": text, "file": "Dockerfile", "platform": ARM64, "args": {}} | built)
-    (one,) = trace([file], document, count if layers is None else layers, built_from)
+    (one,) = trace([file], document, count if layers is None else layers, built_from, dict(triggers).get)
     return one
 
 
@@ -494,6 +494,37 @@ UNCERTAIN: dict[str, tuple[Any, ...]] = {
 def test_what_is_not_certain_is_not_said(name):
     document, text, more, says = UNCERTAIN[name]
     assert origin(text, document, **{"layer": 1} | more).text == f"/app is amd64: {says}"
+
+
+TRIGGERED = ("COPY app /app # buildkit", "RUN /bin/sh -c true # buildkit", "COPY x /x # buildkit")
+
+
+@pytest.mark.parametrize(
+    ("layer", "layers_of_base", "says"),
+    [
+        (0, 1, "in the base image debian:12 (FROM in line 1; layer 1 of 4)"),
+        (1, 1, "by `COPY app /app`, an ONBUILD of the base image debian:12 (FROM in line 1; layer 2 of 4)"),
+        (2, 1, "by `RUN true`, an ONBUILD of the base image debian:12 (FROM in line 1; layer 3 of 4)"),
+        (1, 2, "in the base image debian:12 (FROM in line 1; layer 2 of 4)"),
+        (1, None, "in the base image debian:12 (FROM in line 1; layer 2 of 4)"),
+        (3, 1, "`COPY x /x` in line 2 (layer 4 of 4)"),
+    ],
+)
+def test_an_instruction_of_the_base_image_is_no_file_of_it(layer, layers_of_base, says):
+    document = config(*BASE, *TRIGGERED)
+    text = "FROM debian:12\nCOPY x /x\n"
+    one = origin(text, document, layer=layer, triggers={"debian:12": layers_of_base})
+    assert one.text == f"/app is amd64: {says}"
+    assert one.to_json().get("image") == (None if layer == 3 else "debian:12")
+
+
+@pytest.mark.parametrize(
+    ("image", "says"), [("debian:12", ""), ("debian:11", ", from the base image debian:12 (FROM in line 1)")]
+)
+def test_a_stage_whose_base_has_instructions_may_have_the_file_from_them(image, says):
+    text = "FROM debian:12 AS build\nFROM debian:13\nCOPY --from=build /app /app\n"
+    one = origin(text, config(*BASE, "COPY /app /app # buildkit"), layer=1, triggers={image: 1})
+    assert one.text == f"/app is amd64: `COPY --from=build` in line 3 (layer 2 of 2){says}"
 
 
 def test_a_dockerfile_of_another_name_is_named_and_its_target_decides():
