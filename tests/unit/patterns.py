@@ -6,6 +6,7 @@ import pkgutil
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
 from itertools import chain, islice
 from pathlib import Path
 from re import _compiler as compiler  # type: ignore[attr-defined]
@@ -20,6 +21,7 @@ METHODS = ("search", "match", "fullmatch", "sub", "split", "findall", "finditer"
 PROBES = "aA0_ -./:;,=\"'`[](){}<>#@$\\|*?\t\n\x1b\x9b\x00é"
 """Characters tried for the repeated part of a pattern, besides those the pattern itself names."""
 
+_APPLIES = re.compile(rf"\.({'|'.join((*METHODS, 'compile'))})\b")
 MAX_RUNS = 16
 
 
@@ -40,18 +42,21 @@ class Use:
             self.pattern.findall(subject)
 
 
-def all_uses() -> list[Use]:
+@cache
+def all_uses() -> tuple[Use, ...]:
     """Return every pattern of the package once for each way in which it is applied."""
     modules = [
         importlib.import_module(module.name)
         for module in pkgutil.walk_packages(multibuild.__path__, "multibuild.")
         if not module.name.endswith("__main__")
     ]
-    trees = [ast.parse(Path(module.__file__ or "").read_text(encoding="utf-8")) for module in modules]
-    everywhere = _methods(trees)
+    sources = [Path(module.__file__ or "").read_text(encoding="utf-8") for module in modules]
+    # Every worker that collects tests comes here, and two thirds of the modules name no method of a pattern.
+    nodes = [tuple(ast.walk(ast.parse(source))) if _APPLIES.search(source) else () for source in sources]
+    everywhere = _methods(chain.from_iterable(nodes))
     uses: list[Use] = []
-    for module, tree in zip(modules, trees, strict=True):
-        place, here = module.__name__.removeprefix("multibuild."), _methods([tree])
+    for module, source_nodes in zip(modules, nodes, strict=True):
+        place, here = module.__name__.removeprefix("multibuild."), _methods(source_nodes)
         for name, value in vars(module).items():
             methods = (here if name.startswith("_") else everywhere).get(name, {"search"})
             uses += [
@@ -59,15 +64,15 @@ def all_uses() -> list[Use]:
                 for found in _patterns(value)
                 for method in sorted(methods)
             ]
-        uses += _inline(module, tree, place)
+        uses += _inline(module, source_nodes, place)
     unique = {(use.pattern, use.method): use for use in reversed(uses)}.values()
-    return sorted(unique, key=lambda use: (use.place, use.method))
+    return tuple(sorted(unique, key=lambda use: (use.place, use.method)))
 
 
-def _methods(trees: Iterable[ast.AST]) -> dict[str, set[str]]:
+def _methods(nodes: Iterable[ast.AST]) -> dict[str, set[str]]:
     """Return the methods of each NAME in `NAME.search(…)`, `module.NAME.match(…)`."""
     methods: dict[str, set[str]] = {}
-    for node in chain.from_iterable(map(ast.walk, trees)):
+    for node in nodes:
         if isinstance(node, ast.Attribute) and node.attr in METHODS:
             holder = node.value
             name = holder.id if isinstance(holder, ast.Name) else getattr(holder, "attr", "")
@@ -93,24 +98,31 @@ def _parts(value: object) -> Iterator[object]:
         yield from (getattr(value, field.name) for field in fields(value))
 
 
-def _inline(module: ModuleType, tree: ast.AST, place: str) -> Iterator[Use]:
+def _inline(module: ModuleType, nodes: Iterable[ast.AST], place: str) -> Iterator[Use]:
     """Yield the patterns of `re.search("…", text)`; of `re.search(row.field, text)` those of all rows in the module."""
-    in_functions = {
+    calls = [
+        (node, method) for node in nodes if isinstance(node, ast.Call) and (method := _method_of_re(node))
+    ]
+    in_functions = _calls_in_functions(nodes) if any(method == "compile" for _, method in calls) else set()
+    for call, method in calls:
+        if method == "compile" and call not in in_functions:
+            continue  # an attribute of the module
+        for text in _texts(module, call.args[0]):
+            yield Use(
+                f"{place}:{call.lineno}",
+                re.compile(text, _flags(call)),
+                method.replace("compile", "search"),
+            )
+
+
+def _calls_in_functions(nodes: Iterable[ast.AST]) -> set[ast.AST]:
+    return {
         node
-        for function in ast.walk(tree)
+        for function in nodes
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         for node in ast.walk(function)
+        if isinstance(node, ast.Call)
     }
-    for call in ast.walk(tree):
-        if isinstance(call, ast.Call) and (method := _method_of_re(call)):
-            if method == "compile" and call not in in_functions:
-                continue  # an attribute of the module
-            for text in _texts(module, call.args[0]):
-                yield Use(
-                    f"{place}:{call.lineno}",
-                    re.compile(text, _flags(call)),
-                    method.replace("compile", "search"),
-                )
 
 
 def _method_of_re(call: ast.Call) -> str:

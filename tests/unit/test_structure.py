@@ -86,6 +86,7 @@ MAX_MODULES = 16
 MAX_INNER_IMPORTS = 40
 
 
+@cache
 def modules():
     """Return every module of the package by its dotted name without `multibuild.`."""
     return {
@@ -107,7 +108,10 @@ def imports_of(path):
     return imported
 
 
-IMPORTS = {name: imports_of(path) for name, path in modules().items()}
+@cache
+def all_imports():
+    """Return what each module imports. A test asks for it: every worker collects, and one runs the test."""
+    return {name: imports_of(path) for name, path in modules().items()}
 
 
 def room(module):
@@ -124,33 +128,36 @@ def test_every_room_has_a_layer():
 
 def test_no_import_goes_up():
     assert [
-        (name, other) for name, others in IMPORTS.items() for other in others if layer(other) > layer(name)
+        (name, other)
+        for name, others in all_imports().items()
+        for other in others
+        if layer(other) > layer(name)
     ] == []
 
 
 def test_stages_know_nothing_of_each_other():
     assert [
         (name, other)
-        for name, others in IMPORTS.items()
+        for name, others in all_imports().items()
         for other in others
         if {room(name), room(other)} <= STAGES and room(name) != room(other)
     ] == []
 
 
 def test_no_imports_run_in_a_circle():
-    done, order = set(), []
+    imports, done, order = all_imports(), set(), []
 
     def visit(name, path):
         assert name not in path, " → ".join((*path[path.index(name) :], name))
         if name not in done:
-            for other in sorted(IMPORTS[name]):
+            for other in sorted(imports[name]):
                 visit(other, (*path, name))
             done.add(name)
             order.append(name)
 
-    for name in IMPORTS:
+    for name in imports:
         visit(name, ())
-    assert set(order) == set(IMPORTS)
+    assert set(order) == set(imports)
 
 
 def test_no_folder_is_crowded():
