@@ -145,7 +145,7 @@ def test_endless_steps_take_bounded_memory():
     progress = {name: Progress(lambda _: None, lambda _: None) for name in ("t", "u")}
     batch = BatchProgress(progress)
     long = "x" * (2 * MAX_NAME_CHARACTERS)
-    for number in range(0, 100_000, 1000):
+    for number in range(0, 40 * MAX_OPEN_STEPS, 1000):
         vertexes: list[dict[str, object]] = [
             {"digest": f"{number + n}", "name": f"[t 1/2] RUN {n}"} for n in range(1000)
         ]

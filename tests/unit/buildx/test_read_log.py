@@ -2,6 +2,7 @@ import io
 import random
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 from unit.buildx.log_forms import (
@@ -72,13 +73,16 @@ def left_by(builder, step):
 
 def expected(step):
     """Return the class of a failure by its evidence."""
+    return class_by_evidence(step.name, tuple(step.output), step.error)
+
+
+@cache
+def class_by_evidence(name, output, error):
     collector = DecisiveLines()
-    for line in step.output:
+    for line in output:
         collector.add(line)
-    message = f"failed to solve: {step.error}"
-    evidence = Evidence(
-        message=message, step=step.name, tail=tuple(step.output)[-TAIL_LINES:], decisive=collector.lines
-    )
+    message = f"failed to solve: {error}"
+    evidence = Evidence(message=message, step=name, tail=output[-TAIL_LINES:], decisive=collector.lines)
     return classify(evidence).kind.name
 
 
@@ -90,7 +94,7 @@ def builders(step):
     )
 
 
-PASTES_OF_A_CASE = 4
+PASTES_OF_A_CASE = 7
 """A case gets each paste of which the number, with the case's own, is a multiple of this."""
 
 
