@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from docs.generator.markdown import code, page, table
-from multibuild.lint.checks.downloads import DOWNLOADS
+from multibuild.lint.checks.downloads import DOWNLOADS, ONE_ARCHITECTURE
 from multibuild.lint.finding import Rule
 from multibuild.lint.rules import RULES
 
@@ -41,6 +41,16 @@ def lint_page() -> str:
                     row.source,
                 )
                 for row in DOWNLOADS
+            ),
+        ),
+        "## Downloads whose address names no architecture",
+        "Each of these is for one architecture alone, although its address does not say so; the files of the others"
+        " have a name beside it. On every other platform it is `fixed-arch-url`.",
+        table(
+            ("address", "architecture", "from"),
+            (
+                (code(address.pattern), code(architecture), source)
+                for address, architecture, source in ONE_ARCHITECTURE
             ),
         ),
     )

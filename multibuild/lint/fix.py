@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 from multibuild.lint.finding import Edit, Finding
@@ -11,6 +12,9 @@ from multibuild.lint.lint import edits_of
 MAX_ROUNDS = 8
 """One mends another's cause at most a few times; each round reads the file anew."""
 
+_FROM = re.compile(r"^[ \t]{0,20}FROM\s", re.IGNORECASE | re.MULTILINE)
+_DECLARATION = re.compile(r"ARG \w+\r?\n")
+
 
 def fixed_text(text: str, find: Callable[[str], Sequence[Finding]]) -> str:
     """Return a Dockerfile with every edit of its findings, and the rest character for character.
@@ -18,11 +22,26 @@ def fixed_text(text: str, find: Callable[[str], Sequence[Finding]]) -> str:
     An edit may bring up the next (a declaration that is now missing), so it is applied until nothing changes.
     """
     for _ in range(MAX_ROUNDS):
-        edits = edits_of(find(text))
+        edits = _declared_once(text.removeprefix("\ufeff"), edits_of(find(text)))
         if not edits:
             return text
         text = applied(text, edits)
     return text
+
+
+def _declared_once(text: str, edits: Sequence[Edit]) -> list[Edit]:
+    """Return the edits without what declares an argument again in its stage: each finding declares what it uses."""
+    kept, declared, at = [], set[str](), 0
+    for edit in edits:
+        if _FROM.search(text, at, edit.start) is not None:
+            declared.clear()
+        at = edit.start
+        if _DECLARATION.fullmatch(edit.text) is not None:
+            if edit.text in declared:
+                continue
+            declared.add(edit.text)
+        kept.append(edit)
+    return kept
 
 
 def applied(text: str, edits: Sequence[Edit]) -> str:

@@ -127,7 +127,7 @@ RULES: tuple[Rule, ...] = (
         id="fixed-arch-url",
         level="error",
         meaning="An architecture in an address that curl, wget or ADD downloads, or in the name by which `gh release download`,"
-        " `grep` or `jq` choose a file of a release",
+        " `grep` or `jq` choose a file of a release; an address that names none and is of one alone, such as `…/tini`",
         why="Every platform gets the program of that one",
         fix="`$TARGETARCH` in the address, or a name that a case on it chooses",
         source="docs.docker.com/build/building/multi-platform",

@@ -132,6 +132,19 @@ def declaration(view: View, stage: StageView, step: Step, *names: str) -> tuple[
     return tuple(Edit(offset, offset, f"ARG {name}{newline}") for name in missing)
 
 
+def declaration_at(view: View, at: Origin, *names: str) -> tuple[Edit, ...]:
+    """Return the edits that declare automatic arguments for a place, which may be far above the step that uses it.
+
+    Before the first FROM they need no declaration.
+    """
+    for stage in view.stages:
+        for step in stage.steps:
+            one = step.instruction
+            if one.offset <= at.start and view.parsed.source.place(at.start).line <= one.last_line:
+                return declaration(view, stage, step, *names)
+    return ()
+
+
 def replacing(at: Origin, text: str) -> tuple[Edit, ...]:
     """Return the edit that writes other text in a place, if that is in one piece."""
     return (Edit(at.start, at.end, text),) if at.whole else ()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from multibuild.lint.arch_names import alpine_of, arch_names, debian_of, triple_arch_of
 from multibuild.lint.checks.downloads import names_at
-from multibuild.lint.checks.places import PRINTING, declaration, level_for
+from multibuild.lint.checks.places import PRINTING, declaration_at, level_for
 from multibuild.lint.checks.targets import go_builds, is_go_name
 from multibuild.lint.finding import Edit, Found
 from multibuild.lint.shell.trace import Miss
@@ -139,7 +139,7 @@ def _asked(subject: Expanded) -> str:
 
 def _go_names(view: View, stage: StageView) -> Iterator[Found]:
     """Find a GOARCH that Go does not know: x86_64, aarch64, armhf."""
-    for step, event, value in go_builds(stage):
+    for _, event, value in go_builds(stage):
         if value is None or is_go_name(value.text) or "arch" in event.guards or value.origin is None:
             continue
         if not any(name.fits(view.platform) for name in arch_names(value.text)):
@@ -148,7 +148,7 @@ def _go_names(view: View, stage: StageView) -> Iterator[Found]:
         if value.origin.whole and "arch" in value.marks and "build" not in value.marks:
             edits = (
                 Edit(value.origin.start, value.origin.end, "$TARGETARCH"),
-                *declaration(view, stage, step, "TARGETARCH"),
+                *declaration_at(view, value.origin, "TARGETARCH"),
             )
         yield Found(
             level="warning" if "argument" in value.marks else "error",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from multibuild.lint.arch_names import UNKNOWN, ArchName, arch_names
 from multibuild.lint.checks.places import (
-    declaration,
+    declaration_at,
     foreign_names,
     found_foreign,
     level_for,
@@ -140,7 +140,7 @@ def fixed(view: View) -> Iterator[Found]:
                         continue
                     if name != "GOARCH" or _command_template(event) not in own_builds:
                         setting = _Setting(key, word, _own_level(stage, event, level))
-                        yield from _variable(view, stage, step, setting)
+                        yield from _variable(view, setting)
         yield from _from_environment(view, stage)
         yield from _written_sources(view, stage)
 
@@ -203,23 +203,23 @@ def _from_environment(view: View, stage: StageView) -> Iterator[Found]:
                 ):
                     word = expand_dockerfile(one.value, step.values)
                     level: Level = _ENVIRONMENT[one.name] if view.given.explicit else "warning"
-                    yield from _variable(view, stage, step, _Setting(one.name, word, level))
+                    yield from _variable(view, _Setting(one.name, word, level))
         if step.instruction.word == "ENV":
             for one in variables(step.instruction):
                 if one.name in _ENVIRONMENT and one.value is not None:
                     word = expand_dockerfile(one.value, step.values)
                     setting = _Setting(one.name, word, _ENVIRONMENT[one.name])
-                    yield from _variable(view, stage, step, setting)
-    for step, event in stage.events():
+                    yield from _variable(view, setting)
+    for _, event in stage.events():
         is_kept = event.name == "export" or [word.text for word in event.words[:3]] == ["go", "env", "-w"]
         for word in event.words[1:] if is_kept and "arch" not in event.guards else ():
             name, equals, _ = word.text.partition("=")
             if equals and name in _ENVIRONMENT:
                 setting = _Setting(name, word, _ENVIRONMENT[name], len(name) + 1)
-                yield from _variable(view, stage, step, setting)
+                yield from _variable(view, setting)
 
 
-def _variable(view: View, stage: StageView, step: Step, setting: _Setting) -> Iterator[Found]:
+def _variable(view: View, setting: _Setting) -> Iterator[Found]:
     word = setting.word
     value = word.text[setting.shift :]
     names = foreign_names(value, view.platform)
@@ -231,7 +231,7 @@ def _variable(view: View, stage: StageView, step: Step, setting: _Setting) -> It
     is_written_here = at.whole and view.parsed.source.text[at.start : at.end] == arch
     # Docker's architectures are Go's.
     if setting.name == "GOARCH" and value == arch and arch in GO_ARCHITECTURES and is_written_here:
-        edits = (Edit(at.start, at.end, "$TARGETARCH"), *declaration(view, stage, step, "TARGETARCH"))
+        edits = (Edit(at.start, at.end, "$TARGETARCH"), *declaration_at(view, at, "TARGETARCH"))
     is_go = setting.name == "GOARCH"
     yield Found(
         level=level_for(setting.level, word, names[0].start + setting.shift, names[0].end + setting.shift),

@@ -1149,3 +1149,21 @@ FROM mcr.microsoft.com/dotnet/runtime-deps:8.0-alpine
 COPY --from=build /app /app
 """,
 )
+_add(
+    "conda-package-by-folder",
+    """
+FROM debian:bookworm-slim
+ARG TARGETARCH
+RUN case "$TARGETARCH" in amd64) folder=linux-64 ;; arm64) folder=linux-aarch64 ;; esac \\
+    && curl -fsSLO "https://repo.anaconda.com/pkgs/main/$folder/openssl-3.0.15-h1.conda"
+""",
+)
+_add(
+    "hashicorp-packages-of-kernel-names",
+    """
+FROM debian:bookworm-slim
+ARG TARGETARCH
+RUN case "$TARGETARCH" in amd64) arch=x86_64 ;; arm64) arch=aarch64 ;; esac \\
+    && curl -fsSLO "https://releases.hashicorp.com/vagrant/2.2.19/vagrant_2.2.19_$arch.deb"
+""",
+)

@@ -113,6 +113,36 @@ def test_edits_that_overlap_are_applied_one_after_the_other():
     assert fixed_text(fixed, find) == fixed
 
 
+GO_STAGE = "FROM --platform=$BUILDPLATFORM golang AS {0}\n{1}FROM scratch\nCOPY --from={0} /a /b /\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "arguments"),
+    [
+        ("ARG GOARCH=amd64\nRUN GOARCH=$GOARCH go build -o /a .\n", ["TARGETARCH"]),
+        ("RUN GOARCH=amd64 go build -o /a .\nRUN GOARCH=amd64 go build -o /b .\n", ["TARGETARCH"]),
+        ("ENV GOARCH=amd64\nENV CC=gcc\nRUN GOARCH=amd64 go build -o /b .\n", ["TARGETARCH"]),
+        ("RUN go build -o /a .\nRUN go build -o /b .\n", ["TARGETOS", "TARGETARCH"]),
+        (
+            "RUN --mount=type=cache,target=/x/target cargo build\nRUN --mount=type=cache,target=/y/target cargo build\n",
+            ["TARGETPLATFORM"],
+        ),
+    ],
+)
+def test_fix_declares_an_argument_once_in_a_stage(lines, arguments):
+    def find(text):
+        return lint_text(text, "D")
+
+    one = fixed_text(GO_STAGE.format("b", lines), find)
+    assert [line for line in one.split("\n") if line.startswith("ARG TARGET")] == [
+        f"ARG {n}" for n in arguments
+    ]
+    two = fixed_text(
+        GO_STAGE.format("b", lines) + GO_STAGE.format("c", lines) + "COPY --from=b /a /b /\n", find
+    )
+    assert [two.count(f"ARG {name}\n") for name in arguments] == [2] * len(arguments)
+
+
 def test_rules_are_named_once_and_described():
     assert len(RULE_IDS) == len(RULES)
     for rule in RULES:
