@@ -25,6 +25,7 @@ from multibuild.lint.steps import (
     flags_of,
     is_posix_shell,
     is_windows,
+    mount_of,
     scripts_of,
     variables,
 )
@@ -34,6 +35,9 @@ MAX_VARIABLES = 300
 """Of a stage; each step keeps those before it."""
 
 MAX_INSTRUCTIONS = 4000
+MAX_PATHS = 100
+"""Of a stage, that are followed back to the stages before."""
+
 TARGET_ARGS = frozenset(name for name in PLATFORM_ARGS if name.startswith("TARGET"))
 
 
@@ -100,6 +104,15 @@ class Step:
         """Its sources, for COPY and ADD."""
         return copied(self.instruction) if self.instruction.word in {"COPY", "ADD"} else None
 
+    @property
+    def taken_from(self) -> Iterator[str]:
+        """The stages and images that it copies or mounts from."""
+        if self.copied is not None and self.copied.source_stage is not None:
+            yield self.copied.source_stage.text
+        for flag in self.flags if self.instruction.word == "RUN" else ():
+            if flag.name == "mount" and "from" in (parts := mount_of(flag)):
+                yield parts["from"].text
+
     @cached_property
     def tees_sources(self) -> bool:
         """Whether it writes sources of apt with `tee`."""
@@ -148,6 +161,7 @@ class View:
     globals: dict[str, Value]
     reaching: dict[tuple[int, int], bool] = field(default_factory=dict)
     """By the numbers of a stage and the offset of a RUN: whether what it writes gets into the image."""
+    _image_paths: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
     def stage_named(self, name: str) -> StageView | None:
         """Return the stage that `--from=` names or counts."""
@@ -171,6 +185,45 @@ class View:
                     found.setdefault(source.index, []).extend(paths)
         return {index: tuple(paths) for index, paths in found.items()}
 
+    def image_paths(self, stage: StageView) -> tuple[str, ...]:
+        """Return the paths of a stage that get into the image: copied into it, or into what is copied on from there.
+
+        A tool that another stage copies to build with is none of them.
+        """
+        if stage.index not in self._image_paths:
+            self._image_paths[stage.index] = ()
+            self._image_paths[stage.index] = tuple(self._find_image_paths(stage))
+        return self._image_paths[stage.index]
+
+    def _find_image_paths(self, stage: StageView) -> Iterator[str]:
+        heirs = {heir.index for heir in self.heirs(stage)}
+        for other in self.stages:
+            for step in other.steps:
+                one = step.copied
+                source = one and one.source_stage and self.stage_named(one.source_stage.text)
+                if one is None or not source or source.index not in heirs:
+                    continue
+                for text in one.sources:
+                    path = expand_dockerfile(text, step.values).text
+                    if other.is_image:
+                        yield path
+                        continue
+                    target = expand_dockerfile(one.destination, step.values).text
+                    for onward in islice(self.image_paths(other), MAX_PATHS):
+                        yield from _copied_on(path, target, onward)
+
+    def serves_builds(self, stage: StageView) -> bool:
+        """Whether what is taken out of a stage is taken by stages of the builder's platform alone."""
+        lines = {heir.used.stage.line for heir in self.heirs(stage)}
+        takers = [
+            other
+            for other in self.stages
+            for step in other.steps
+            for name in step.taken_from
+            if (source := self.stage_named(name)) is not None and source.used.stage.line in lines
+        ]
+        return bool(takers) and all(taker.is_cross and not taker.is_image for taker in takers)
+
     def copied_from(self, stage: StageView) -> tuple[str, ...]:
         """Return the paths that are copied out of a stage, or of one that is FROM it."""
         return tuple(path for heir in self.heirs(stage) for path in self.copies.get(heir.index, ()))
@@ -186,6 +239,22 @@ class View:
             for one in other.used.chain:
                 heirs.setdefault(one.line, []).append(other)
         return heirs
+
+
+def _copied_on(source: str, target: str, onward: str) -> Iterator[str]:
+    """Yield what `COPY source target` brings to a path that is copied on from there, as a path of its source."""
+    onward = onward.rstrip("/*") or "/"
+    name = source.rstrip("/").rpartition("/")[2]
+    folder = target.rstrip("/")
+    places = {target} if not target.endswith(("/", ".")) else {folder, f"{folder}/{name}"}
+    for place in places:
+        if onward in (place, "/") or place.startswith(f"{onward}/"):
+            yield source
+        elif place and onward.startswith(f"{place}/"):
+            # The source may be a folder, in which the path is.
+            yield source.rstrip("/*") + onward[len(place) :]
+        elif not place.startswith("/") and onward.endswith(f"/{place.removeprefix('./')}"):
+            yield source
 
 
 def automatic_arguments(platform: Platform) -> dict[str, str]:

@@ -29,7 +29,8 @@ def wrong_machine(view: View) -> Iterator[Found]:
         for step, event in stage.events():
             for word in _telling(event):
                 marks = word.marks | event.guard_marks
-                if "build" not in marks:
+                # What a stage of the image says of itself is right for it: its --platform is what is to mend.
+                if "build" not in marks or (stage.is_image and stage.is_cross and "meant" not in marks):
                     continue
                 reaches = reaches_image(view, stage, step)
                 if not reaches and ("meant" in marks or not stage.is_cross or not view.copied_from(stage)):
@@ -208,7 +209,7 @@ def _for_builder(view: View, stage: StageView) -> Iterator[tuple[Origin, Toolcha
         if toolchain is None or toolchain.portable or "arch" in event.guards:
             continue
         reaches = reaches_image(view, stage, step)
-        if _is_tool(event) and not reaches:
+        if not reaches and (_is_tool(event) or view.serves_builds(stage)):
             continue
         if toolchain.name == "Go" and targets and not _is_tool(event):
             continue

@@ -21,7 +21,7 @@ _SHARED_FOLDERS = frozenset(
 
 
 _OTHER_SYSTEM = re.compile(
-    r"windows|win(?:32|64)|mingw|darwin|macos|\bosx|apple|android|freebsd|-none-(?!linux)|-none\b|unknown-none|-elf\b|-uefi\b",
+    r"windows|win(?:32|64|-(?:x64|x86|arm64))|mingw|darwin|macos|\bosx|apple|android|freebsd|-none-(?!linux)|-none\b|unknown-none|-elf\b|-uefi\b|\.(?:exe|msi|dll)\b",
     re.IGNORECASE,
 )
 _LINUX = re.compile(r"linux(?!-android)", re.IGNORECASE)
@@ -80,7 +80,7 @@ def reaches_image(view: View, stage: StageView, step: Step) -> bool:
 def _reaches_image(view: View, stage: StageView, step: Step) -> bool:
     if stage.is_image:
         return True
-    copies = view.copied_from(stage)
+    copies = view.image_paths(stage)
     if any(path in {"/", ".", "./", "/*"} for path in copies):
         return True
     tokens = {token for event in step.trace.events for token in _tokens(event)}

@@ -20,12 +20,19 @@ from multibuild.lint.checks.places import (
 from multibuild.lint.finding import Found, Level
 from multibuild.lint.shell.trace import Event
 from multibuild.lint.shell.values import Expanded, expand_dockerfile
-from multibuild.lint.steps import exec_words, mount_of, variables
+from multibuild.lint.steps import exec_words, is_windows, mount_of, variables
 from multibuild.lint.view import StageView, Step, View
 from multibuild.platforms import Platform
 
 _URL = re.compile(r"\b(?:https?|ftp|s3|gs)://[^/\s\"'|]*")
 _FOR_ALL = re.compile(r"\bnoarch\b")
+_CHECKED_WITH = re.compile(
+    r"\.(?:asc|sig|minisig|sha(?:1|256|512)(?:sum)?|md5|pub|gpg|key|pem|crt)\Z|_all\.deb\Z",
+    re.IGNORECASE,
+)
+"""Keys, signatures and sums, and packages for every architecture: their folder alone names one."""
+
+_INTERPRETERS = frozenset({"node", "python", "python3", "ruby", "perl", "php"})
 _NOT_FETCHING = PRINTING | {"git", "add-apt-repository", "apt-key", "tee"}
 _TEXT_SUFFIXES = (
     ".md",
@@ -62,10 +69,11 @@ _LIBRARY_FOLDER = re.compile(
 
 def urls(view: View) -> Iterator[Found]:
     """Find an architecture in a download URL."""
-    fetched = {stage.index: list(_fetched(stage)) for stage in view.stages}
+    fetched = {stage.index: list(_fetched(stage)) for stage in view.stages if not _is_windows(stage)}
     covered = _covered((word for found in fetched.values() for _, word, _ in found), view.platform)
+    several = _several(word for found in fetched.values() for _, word, _ in found)
     for stage in view.stages:
-        for step, word, event in fetched[stage.index]:
+        for step, word, event in fetched.get(stage.index, ()):
             match = _URL.search(word.text)
             begin = match.end() if match is not None else 0
             names = foreign_names(word.text[begin:], view.platform)
@@ -76,7 +84,8 @@ def urls(view: View) -> Iterator[Found]:
             if _FOR_ALL.search(word.text):
                 continue
             reaches = event is None or reaches_image(view, stage, step)
-            level: Level = "error" if reaches else "warning"
+            is_certain = reaches and not _is_beside(word, event) and template(word.text) not in several
+            level: Level = "error" if is_certain else "warning"
             yield Found(
                 level=level_for(level, word, names[0].start + begin, names[0].end + begin),
                 at=place_of(word, names[0], begin),
@@ -84,6 +93,11 @@ def urls(view: View) -> Iterator[Found]:
                 fix="put $TARGETARCH into the address, or a name that a case on $TARGETARCH chooses",
                 branch="branch" in word.marks or (event is not None and event.branch),
             )
+
+
+def _is_windows(stage: StageView) -> bool:
+    """Whether a stage is of Windows, which is built for its own platforms alone."""
+    return is_windows(stage.used.root.base)
 
 
 def _unnamed(
@@ -145,19 +159,35 @@ def _covered(words: Iterable[Expanded], platform: Platform) -> set[str]:
     }
 
 
+def _several(words: Iterable[Expanded]) -> set[str]:
+    """Return the templates of what is there for more than one architecture: it may be all that there are."""
+    found: dict[str, set[str]] = {}
+    for word in words:
+        names = {name.architecture for name in arch_names(word.text)}
+        found.setdefault(template(word.text), set()).update(names)
+    return {key for key, names in found.items() if len(names) > 1}
+
+
+def _is_beside(word: Expanded, event: Event | None) -> bool:
+    """Whether a download is checked with, or only spoken of in a program of another language."""
+    is_code = event is not None and event.name in _INTERPRETERS and " " in word.text
+    return is_code or _CHECKED_WITH.search(word.text) is not None
+
+
 def copies(view: View) -> Iterator[Found]:
     """Find an architecture in a source of COPY, ADD or a bind mount."""
-    sources = {stage.index: list(_copied(stage)) for stage in view.stages}
+    sources = {stage.index: list(_copied(stage)) for stage in view.stages if not _is_windows(stage)}
     covered = _covered((word for found in sources.values() for _, word in found), view.platform)
+    several = _several(word for found in sources.values() for _, word in found)
     for stage in view.stages:
-        for step, word in sources[stage.index]:
+        for step, word in sources.get(stage.index, ()):
             names = foreign_names(word.text, view.platform)
             if not names or template(word.text) in covered or _URL.match(word.text):
                 continue
             if _is_of_its_stage(view, step, names):
                 continue
-            is_text = word.text.lower().endswith(_TEXT_SUFFIXES)
-            level: Level = "warning" if is_text or stage.is_cross else "error"
+            is_likely = word.text.lower().endswith(_TEXT_SUFFIXES) or template(word.text) in several
+            level: Level = "warning" if is_likely or stage.is_cross else "error"
             yield Found(
                 level=level_for(level, word, names[0].start, names[0].end),
                 at=place_of(word, names[0]),

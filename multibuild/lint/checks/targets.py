@@ -205,11 +205,7 @@ def _from_environment(view: View, stage: StageView) -> Iterator[Found]:
                     level: Level = _ENVIRONMENT[one.name] if view.given.explicit else "warning"
                     yield from _variable(view, _Setting(one.name, word, level))
         if step.instruction.word == "ENV":
-            for one in variables(step.instruction):
-                if one.name in _ENVIRONMENT and one.value is not None:
-                    word = expand_dockerfile(one.value, step.values)
-                    setting = _Setting(one.name, word, _ENVIRONMENT[one.name])
-                    yield from _variable(view, setting)
+            yield from _from_env(view, step)
     for _, event in stage.events():
         is_kept = event.name == "export" or [word.text for word in event.words[:3]] == ["go", "env", "-w"]
         for word in event.words[1:] if is_kept and "arch" not in event.guards else ():
@@ -217,6 +213,32 @@ def _from_environment(view: View, stage: StageView) -> Iterator[Found]:
             if equals and name in _ENVIRONMENT:
                 setting = _Setting(name, word, _ENVIRONMENT[name], len(name) + 1)
                 yield from _variable(view, setting)
+
+
+def _from_env(view: View, step: Step) -> Iterator[Found]:
+    """Find such variables in an ENV, unless there is a stage for each architecture, or it is for another system."""
+    own = {
+        one.name: expand_dockerfile(one.value, step.values)
+        for one in variables(step.instruction)
+        if one.value
+    }
+    system = own["GOOS"].value if "GOOS" in own else step.values.get("GOOS")
+    is_elsewhere = system is not None and system.is_known and system.text not in {"", view.platform.os}
+    for name in own.keys() & _ENVIRONMENT.keys():
+        others = {text for stage in view.stages for text in _values_of(stage, name)}
+        architectures = {one.architecture for text in others for one in arch_names(text)}
+        if (is_elsewhere and name == "GOARCH") or view.platform.architecture in architectures:
+            continue
+        level: Level = "warning" if len(architectures) > 1 else _ENVIRONMENT[name]
+        yield from _variable(view, _Setting(name, own[name], level))
+
+
+def _values_of(stage: StageView, name: str) -> Iterator[str]:
+    """Yield what the ENVs of a stage set a variable to."""
+    for step in stage.steps if name in stage.environment else ():
+        for one in variables(step.instruction) if step.instruction.word == "ENV" else ():
+            if one.name == name and one.value is not None:
+                yield expand_dockerfile(one.value, step.values).text
 
 
 def _variable(view: View, setting: _Setting) -> Iterator[Found]:

@@ -1167,3 +1167,66 @@ RUN case "$TARGETARCH" in amd64) arch=x86_64 ;; arm64) arch=aarch64 ;; esac \\
     && curl -fsSLO "https://releases.hashicorp.com/vagrant/2.2.19/vagrant_2.2.19_$arch.deb"
 """,
 )
+_add(
+    "tool-of-the-build-compiled-before",
+    """
+FROM --platform=$BUILDPLATFORM golang:1.22 AS tools
+RUN go build -o /out/gen ./cmd/gen
+FROM --platform=$BUILDPLATFORM golang:1.22 AS build
+COPY --from=tools /out/gen /usr/local/bin/gen
+ARG TARGETOS TARGETARCH
+RUN gen && GOOS=$TARGETOS GOARCH=$TARGETARCH go build -o /out/app ./cmd/app
+FROM alpine:3.20
+COPY --from=build /out/app /usr/local/bin/app
+""",
+)
+_add(
+    "tool-of-the-build-mounted",
+    """
+FROM --platform=$BUILDPLATFORM rust:1.80 AS tools
+RUN cargo build --release
+FROM --platform=$BUILDPLATFORM golang:1.22 AS build
+ARG TARGETOS TARGETARCH
+RUN --mount=type=bind,from=tools,source=/target/release,target=/tools \\
+    /tools/gen && GOOS=$TARGETOS GOARCH=$TARGETARCH go build -o /app .
+FROM scratch
+COPY --from=build /app /app
+""",
+)
+_add(
+    "stages-of-every-system",
+    """
+FROM golang:1.22 AS linux-one
+ENV GOOS=linux GOARCH=amd64
+COPY . .
+FROM golang:1.22 AS linux-two
+ENV GOOS=linux GOARCH=arm64
+COPY . .
+FROM golang:1.22 AS mac
+ENV GOOS=darwin GOARCH=arm64
+COPY . .
+FROM scratch
+COPY --from=linux-one /out/* /
+COPY --from=linux-two /out/* /
+COPY --from=mac /out/* /
+""",
+)
+_add(
+    "programs-for-windows-as-data",
+    """
+FROM debian:bookworm-slim AS build
+RUN dpkg -i nothing_all.deb
+FROM debian:bookworm-slim
+ADD https://example.org/agents/agent-x64.exe /agents/agent.exe
+COPY --from=build /root/.nuget/tools/x64/helper.exe /agents/helper.exe
+COPY setup-x64.msi /agents/setup.msi
+""",
+)
+_add(
+    "an-image-of-windows",
+    """
+FROM mcr.microsoft.com/windows/servercore:ltsc2022
+ADD https://example.org/runtime/redist.x64.zip redist.zip
+COPY tools/x64/archive C:/archive
+""",
+)

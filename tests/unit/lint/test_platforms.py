@@ -188,3 +188,73 @@ def test_go_without_goarm_is_for_armv7_in_a_cross_stage():
     found = lint(text, "arm/v6", "arm/v7", "arm64")
     assert ("go-arm-variant", "error", 3, ("linux/arm/v6",)) in found
     assert [one for one in lint(text, "arm/v7", "arm64") if one[0] == "go-arm-variant"] == []
+
+
+S390X = LintInput(platforms=platforms("linux/s390x"), explicit=True)
+BASE = "FROM --platform=$BUILDPLATFORM golang:1.22 AS tools\nRUN go build -o /out/gen .\n"
+
+
+@pytest.mark.parametrize(
+    ("rest", "level"),
+    [
+        ("FROM alpine\nCOPY --from=tools /out/gen /gen\n", "error"),
+        (
+            "FROM scratch AS box\nCOPY --from=tools /out/gen /gen\nFROM alpine\nCOPY --from=box / /usr/bin/\n",
+            "error",
+        ),
+        (
+            (
+                "FROM --platform=$BUILDPLATFORM alpine AS box\nCOPY --from=tools /out/ /opt/all/\n"
+                "FROM alpine\nCOPY --from=box /opt/all/gen /gen\n"
+            ),
+            "error",
+        ),
+        (
+            (
+                "FROM --platform=$BUILDPLATFORM alpine AS box\nCOPY --from=tools /out/gen /usr/bin/gen\n"
+                "FROM alpine\nCOPY --from=box /usr/bin/gen /gen\n"
+            ),
+            "error",
+        ),
+        (
+            (
+                "FROM --platform=$BUILDPLATFORM alpine AS box\nCOPY --from=tools /out/gen /usr/bin/gen\nRUN gen > /all.json\n"
+                "FROM alpine\nCOPY --from=box /all.json /\n"
+            ),
+            None,
+        ),
+        (
+            (
+                "FROM alpine AS box\nCOPY --from=tools /out/gen /usr/bin/gen\nRUN gen > /all.json\n"
+                "FROM alpine\nCOPY --from=box /all.json /\n"
+            ),
+            "warning",
+        ),
+    ],
+)
+def test_a_tool_of_the_build_is_wrong_where_it_gets_into_the_image(rest, level):
+    found = [one for one in lint_text(BASE + rest, "D") if one.rule == "untargeted-cross-build"]
+    assert [one.level for one in found] == ([level] if level else [])
+
+
+@pytest.mark.parametrize(
+    ("line", "level"),
+    [
+        ("RUN curl -fsSLO https://example.org/t-x86_64.tgz", "error"),
+        ("RUN curl -fsSLO https://example.org/t-x86_64.tgz.asc", "warning"),
+        ("RUN curl -fsSLO https://example.org/t-x86_64.tgz.sha256", "warning"),
+        ("ADD https://example.org/repos/x86_64/3bf863cc.pub /key", "warning"),
+        ("RUN curl -fsSLO https://example.org/pool/amd64/data_1.0_all.deb", "warning"),
+        ("RUN node -p \"'see https://example.org/about-arm64 and go on'\"", "warning"),
+        ("RUN wget https://example.org/t-amd64 https://example.org/t-arm64", "warning"),
+    ],
+)
+def test_a_download_is_an_error_where_it_is_certainly_of_another_platform(line, level):
+    found = lint_text(f"FROM debian\n{line}\n", "D", S390X)
+    assert {one.level for one in found if one.rule == "fixed-arch-url"} == {level}
+
+
+@pytest.mark.parametrize("asked", ["$(uname -m)", "$(dpkg --print-architecture)"])
+def test_a_stage_of_the_image_may_ask_for_its_own_architecture(asked):
+    text = f"FROM --platform=linux/arm64 debian\nRUN curl -fsSLO https://example.org/t-{asked}\n"
+    assert {one.rule for one in lint_text(text, "D") if one.level == "error"} == {"fixed-final-platform"}
