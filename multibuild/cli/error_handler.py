@@ -43,6 +43,13 @@ def exit_code(command: Callable[[], object]) -> int:
     return code if isinstance(code, int) else 0
 
 
+def as_refusal(error: BaseException) -> EnvironmentFault | None:
+    """Return the error of a file that the machine refuses; None for any other."""
+    if isinstance(error, OSError) and error.filename and error.errno in _REFUSALS:
+        return EnvironmentFault(f"{error.filename}: {error.strerror}")
+    return None
+
+
 def _print_error(error: MultibuildError) -> int:
     """Print the message and the hint; return the exit code."""
     _print(f"error: {error.message}")
@@ -86,8 +93,9 @@ def _usage_error(error: Exception) -> int:
 def _unexpected(error: Exception) -> int:
     """Print an unexpected error and the path of its traceback; return the exit code."""
     details = _write_traceback(error)
-    if isinstance(error, OSError) and error.filename and error.errno in _REFUSALS:
-        return _print_error(EnvironmentFault(f"{error.filename}: {error.strerror}", hint=details))
+    if refusal := as_refusal(error):
+        refusal.hint = details
+        return _print_error(refusal)
     _print(f"error: {type(error).__name__}: {error}")
     _print(f"hint:  this is a bug in multibuild; {details}")
     return 1

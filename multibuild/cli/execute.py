@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from multibuild import __version__
 from multibuild.cli.display.display import display_kind, make_display
+from multibuild.cli.error_handler import as_refusal
 from multibuild.cli.github import announce
 from multibuild.cli.request import Request
 from multibuild.cli.streams import copy_report, print_json
@@ -94,7 +95,7 @@ def _record(
     except BaseException as error:
         failure = _translate(_first(error))
         with suppress(EnvironmentFault):  # a full disk fails the journal too
-            recorder.record(_ending(failure))
+            recorder.record(event_of(failure))
         return failure
     finally:
         work.close()
@@ -154,7 +155,10 @@ def write_report(run: RunDirectory, project: LoadedProject | None = None) -> dic
     try:
         run.save_report(report, {"report.md": as_markdown(rows), "report.html": as_html(rows)})
     except OSError as error:
-        print(f"warning: the report is not written: {error}; `multibuild report` makes it", file=sys.stderr)
+        print(
+            f"warning: the report is not written: {error.strerror}; `multibuild report` makes it",
+            file=sys.stderr,
+        )
     return report
 
 
@@ -183,12 +187,16 @@ def _translate(error: BaseException) -> BaseException:
     return error
 
 
-def _ending(error: BaseException) -> RunEnded:
+def event_of(error: BaseException) -> RunEnded:
+    """Return the last event of a run that an error ended, with the exit code that the command will have."""
+    error = as_refusal(error) or error
     if isinstance(error, MultibuildError):
         code, message, hint = error.exit_code, error.message, error.hint
+    elif isinstance(error, KeyboardInterrupt):
+        code, message, hint = 130, "interrupted", None
     else:
         code, message, hint = 1, f"{type(error).__name__}: {error}", None
-    status = "interrupted" if code == 130 or isinstance(error, KeyboardInterrupt) else "failed"
+    status = "interrupted" if code == 130 else "failed"
     return RunEnded(status=status, error={"message": message, "hint": hint, "exit_code": code})
 
 

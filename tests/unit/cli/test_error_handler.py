@@ -11,6 +11,8 @@ import termios
 import pytest
 
 from multibuild.cli.error_handler import exit_code
+from multibuild.cli.execute import event_of
+from multibuild.errors import BuildFailed
 
 
 def failing(error):
@@ -99,3 +101,19 @@ def test_a_terminal_shows_whole_words_and_commands(columns, shown, tmp_path):
     os.close(terminal)
     assert os.read(primary, 10_000).decode().splitlines() == shown
     os.close(primary)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PermissionError(errno.EACCES, "Permission denied", "/f"),
+        OSError(errno.EMFILE, "Too many open files", "/f"),
+        FileNotFoundError(errno.ENOENT, "No such file", "/f"),
+        KeyError("k"),
+        KeyboardInterrupt(),
+        BuildFailed("linux/arm64 could not be built"),
+    ],
+)
+@pytest.mark.usefixtures("temporary")
+def test_the_report_of_a_run_has_the_exit_code_of_the_command(error):
+    assert (event_of(error).error or {})["exit_code"] == exit_code(failing(error))
