@@ -15,7 +15,7 @@ class Toolchain:
     """A compiler. `image` matches the last part of an image's name.
 
     The output of a `portable` one is the same for every platform; a `certain` one builds for the machine that it runs
-    on, unless told otherwise in the same place. `advice` follows "write FROM
+    on, unless told otherwise in the same place; a `native` one for nothing else. `advice` follows "write FROM
     --platform=$BUILDPLATFORM"; `source` is where it is described.
     """
 
@@ -25,6 +25,7 @@ class Toolchain:
     source: str
     portable: bool = False
     certain: bool = False
+    native: bool = False
 
 
 TOOLCHAINS = (
@@ -74,6 +75,26 @@ TOOLCHAINS = (
         source="docs.docker.com/build/building/multi-platform",
         portable=True,
     ),
+    Toolchain(
+        name="a program of Bun or Deno",
+        image=r"(?!)",
+        advice="bun build --compile --target=bun-linux-…, deno compile --target …",
+        source="bun.com/docs/bundler/executables, docs.deno.com: deno compile",
+        certain=True,
+    ),
+    Toolchain(
+        name="Swift",
+        image=r"swift",
+        advice="ARG TARGETARCH, and swift build --swift-sdk of that architecture",
+        source="swift.org/documentation/articles/static-linux-getting-started.html",
+    ),
+    Toolchain(
+        name="a program of this platform",
+        image=r"(?!)",
+        advice="remove --platform: native-image and PyInstaller build for the platform that they run on, and no other",
+        source="pyinstaller.org: what PyInstaller does and how; graalvm.org: native image",
+        native=True,
+    ),
 )
 
 
@@ -94,6 +115,8 @@ _COMMANDS: Mapping[str, tuple[str, frozenset[str]]] = {
         ("C", frozenset()),
     ),
     **dict.fromkeys(("mvn", "mvnw", "gradle", "gradlew"), ("Java", frozenset())),
+    "swift": ("Swift", frozenset({"build"})),
+    **dict.fromkeys(("native-image", "pyinstaller"), ("a program of this platform", frozenset())),
     **dict.fromkeys(("npm", "yarn", "pnpm", "bun"), ("JavaScript", frozenset({"build", "run build"}))),
 }
 _BY_NAME = {row.name: row for row in TOOLCHAINS}
@@ -102,6 +125,9 @@ _BY_NAME = {row.name: row for row in TOOLCHAINS}
 def compiles(event: Event) -> Toolchain | None:
     """Return the toolchain that a command runs."""
     name, verbs = _COMMANDS.get(event.name, ("", frozenset()))
+    options = {word.text for word in event.words[1:]}
+    if (event.name == "bun" and "--compile" in options) or (event.name == "deno" and "compile" in options):
+        return _BY_NAME["a program of Bun or Deno"]
     words = [word.text for word in event.words[1:] if not word.text.startswith(("-", "+"))]
     if not name or (verbs and not (verbs & {" ".join(words[:1]), " ".join(words[:2]).partition(":")[0]})):
         return None

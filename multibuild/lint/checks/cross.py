@@ -215,7 +215,7 @@ def _for_builder(view: View, stage: StageView) -> Iterator[tuple[Origin, Toolcha
             continue
         if toolchain.name == "Rust" and (event.value("CARGO_BUILD_TARGET") or _has_target(event)):
             continue
-        if toolchain.name in {"C", ".NET", "Zig"} and _has_target(event):
+        if toolchain.name not in {"Go", "Rust"} and _has_target(event):
             continue
         certain = toolchain.certain and reaches
         level: Level = "error" if certain else "warning"
@@ -242,6 +242,9 @@ def _has_target(event: Event) -> bool:
         "--runtime",
         "-Dtarget",
         "-target",
+        "--swift-sdk",
+        "--triple",
+        "--destination",
         "-DCMAKE_TOOLCHAIN_FILE",
         "-p:RuntimeIdentifier",
         "/p:RuntimeIdentifier",
@@ -295,7 +298,12 @@ def emulated(view: View) -> Iterator[Found]:
         if stage.is_cross:
             continue
         compiled = next(
-            ((event.words[0].origin, tool) for _, event in stage.events() if (tool := compiles(event))), None
+            (
+                (event.words[0].origin, tool)
+                for _, event in stage.events()
+                if (tool := compiles(event)) and not tool.native
+            ),
+            None,
         )
         at, toolchain = compiled or (None, None)
         if toolchain is None and stage.used.stage.line not in bases:

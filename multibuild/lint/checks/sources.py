@@ -171,7 +171,8 @@ def _several(words: Iterable[Expanded]) -> set[str]:
 def _is_beside(word: Expanded, event: Event | None) -> bool:
     """Whether a download is checked with, or only spoken of in a program of another language."""
     is_code = event is not None and event.name in _INTERPRETERS and " " in word.text
-    return is_code or _CHECKED_WITH.search(word.text) is not None
+    # NVIDIA's keyring for every architecture holds the source of the one whose folder it is from.
+    return is_code or (_CHECKED_WITH.search(word.text) is not None and "/cuda-keyring_" not in word.text)
 
 
 def copies(view: View) -> Iterator[Found]:

@@ -258,3 +258,31 @@ def test_a_download_is_an_error_where_it_is_certainly_of_another_platform(line, 
 def test_a_stage_of_the_image_may_ask_for_its_own_architecture(asked):
     text = f"FROM --platform=linux/arm64 debian\nRUN curl -fsSLO https://example.org/t-{asked}\n"
     assert {one.rule for one in lint_text(text, "D") if one.level == "error"} == {"fixed-final-platform"}
+
+
+@pytest.mark.parametrize(
+    ("command", "level"),
+    [
+        ("bun build --compile ./main.ts --outfile /out/app", "error"),
+        ("deno compile -o /out/app main.ts", "error"),
+        ("swift build -c release --scratch-path /out/app", "warning"),
+        ("native-image -jar app.jar /out/app", "warning"),
+        ("pyinstaller --distpath /out/app main.py", "warning"),
+        ("bun build --compile --target=bun-linux-$TARGETARCH ./main.ts --outfile /out/app", None),
+        ("deno compile --target $(cat target) -o /out/app main.ts", None),
+        ("swift build --swift-sdk $(cat sdk) --scratch-path /out/app", None),
+        ("bun build ./main.ts --outdir /out/app", None),
+    ],
+)
+def test_compilers_for_their_own_platform_in_a_stage_of_the_builder(command, level):
+    text = (
+        f"FROM --platform=$BUILDPLATFORM example/tools AS build\nRUN {command}\n"
+        "FROM debian\nCOPY --from=build /out/app /app\n"
+    )
+    found = [one for one in lint_text(text, "D") if one.rule == "untargeted-cross-build"]
+    assert [one.level for one in found] == ([level] if level else [])
+
+
+def test_what_builds_for_its_own_platform_alone_is_not_told_to_cross_compile():
+    text = "FROM python AS build\nRUN pyinstaller --distpath /out main.py\nFROM debian\nCOPY --from=build /out/main /\n"
+    assert lint_text(text, "D") == ()
