@@ -121,10 +121,14 @@ def runs_natively(platform: Platform, host: Platform) -> bool:
     return platform.os == host.os and (same or (platform.architecture, host.architecture) == ("386", "amd64"))
 
 
+NEAR = 0.75
+"""How like a name it must be that is suggested: sparc64 is not aarch64 (0.71), ppc may be ppc64 (0.75)."""
+
+
 def _nearest(name: str) -> str:
     shown = name[:MAX_QUOTED]
     # Of equally near ones the first: the table begins with amd64.
     close = max(BY_NAME | ALIASES, key=lambda known: SequenceMatcher(None, known, shown).ratio())
-    if not get_close_matches(shown, [close]):
+    if not get_close_matches(shown, [close], cutoff=NEAR):
         return f"known architectures: {', '.join(BY_NAME)}"
     return f"perhaps you meant '{close}'"

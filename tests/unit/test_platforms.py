@@ -58,6 +58,14 @@ def test_a_misspelt_name_suggests_the_nearest_and_of_equals_the_most_common(type
     assert error.value.hint == f"perhaps you meant '{meant}'"
 
 
+@pytest.mark.parametrize("typed", ["linux/sparc64", "alpha", "sh4", "wasm"])
+def test_a_name_that_is_like_none_gets_all(typed):
+    with pytest.raises(UsageError) as error:
+        Platform.parse(typed)
+    assert error.value.hint is not None
+    assert error.value.hint.startswith("known architectures: amd64, ")
+
+
 @pytest.mark.parametrize("row", ARCHITECTURES, ids=lambda row: row.name)
 def test_every_row_parses_by_name_and_by_alias(row):
     assert Platform.parse(row.name).row is row
