@@ -36,16 +36,17 @@ def _make(generator: random.Random, seeds: Sequence[bytes]) -> bytes:
 
 
 ARGS = {"A": "x", "TARGETARCH": "arm64"}
+AUTOMATIC = {"TARGETPLATFORM": "linux/arm64", "TARGETOS": "linux", "TARGETARCH": "arm64", "TARGETVARIANT": ""}
 
 
 def _take_apart(text: str) -> None:
     """Compare what a target can use with the stages that it needs, which are found by other code."""
-    staged = take_apart(text, ARGS, {})
+    staged = take_apart(text, ARGS, AUTOMATIC)
     _directives, _arguments, stages = staged.reach(None).text
     assert isinstance(stages, list)
     assert len(stages) == len(used_stages(read_dockerfile(text, ARGS).stages, None))
     with suppress(NotCertain):  # an escape at the end of the last line
-        more = take_apart(f"{text}\n# comment\n\n", ARGS, {})
+        more = take_apart(f"{text}\n# comment\n\n", ARGS, AUTOMATIC)
         assert (more.reach(None), more.whole()) == (staged.reach(None), staged.whole())
 
 
