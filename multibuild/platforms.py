@@ -127,8 +127,11 @@ NEAR = 0.75
 
 def _nearest(name: str) -> str:
     shown = name[:MAX_QUOTED]
-    # Of equally near ones the first: the table begins with amd64.
-    close = max(BY_NAME | ALIASES, key=lambda known: SequenceMatcher(None, known, shown).ratio())
+    # Of equally near ones that with the same letters (amr64 is arm64), else the first: the table begins with amd64.
+    close = max(
+        BY_NAME | ALIASES,
+        key=lambda known: (SequenceMatcher(None, known, shown).ratio(), sorted(known) == sorted(shown)),
+    )
     if not get_close_matches(shown, [close], cutoff=NEAR):
         return f"known architectures: {', '.join(BY_NAME)}"
     return f"perhaps you meant '{close}'"

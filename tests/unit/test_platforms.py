@@ -46,6 +46,7 @@ def test_user_input_becomes_the_normal_form(typed, normal):
         ("linux/adm64", "amd64"),
         ("amd65", "amd64"),
         ("linux/arm46", "arm64"),
+        ("linux/amr64", "arm64"),
         ("aarch46", "aarch64"),
         ("linux/mips64l", "mips64le"),
         ("s309x", "s390x"),
